@@ -1,0 +1,417 @@
+// Package journal records what a run has begun and what came of it, on disk, before and after every step that touches
+// the cloud, so that a run that died can be understood and cleaned up by anyone who finds its directory.
+//
+// A run is a directory. Its journal is journal.jsonl: one JSON object a line, appended and synced, never rewritten; a
+// torn last line (power cut) is ignored. The file lock is held by flock for as long as the tfbake working on the run
+// lives, so a lock that can be taken proves that no one is.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Facts are what anyone needs to know to look after a run without its template. They hold no secret.
+type Facts struct {
+	RunID    string    `json:"run"`  // yymmdd-hhmmss-xxxx
+	Name     string    `json:"name"` // prefix of every resource of the run
+	Started  time.Time `json:"started"`
+	Version  string    `json:"tfbake"`
+	Template string    `json:"template"` // path as given, made absolute
+	Build    string    `json:"build"`
+
+	Platform   string `json:"platform"` // classic or vpc
+	Site       string `json:"site"`
+	Region     string `json:"region"`
+	RegionNo   string `json:"region_no,omitempty"` // Classic
+	Hypervisor string `json:"hypervisor,omitempty"`
+	ImageName  string `json:"image_name"`
+	Endpoint   string `json:"endpoint,omitempty"` // when it is not the site's own
+	Provider   string `json:"provider"`           // official or embedded
+	Terraform  string `json:"terraform,omitempty"`
+	LocalDir   string `json:"local_dir,omitempty"` // data of the simulated cloud of a -local run
+}
+
+// State of a step in the journal.
+type State string
+
+const (
+	Begin  State = "begin"  // about to be done: from here on it may exist
+	Done   State = "done"   // it exists, or is gone
+	Failed State = "failed" // it came to nothing; what it left is unknown until looked for
+)
+
+// Steps of a run, in order. Each name is written to the journal, so they are part of its format.
+const (
+	LoginKey  = "login-key"
+	Render    = "render"
+	Init      = "terraform-init"
+	Apply     = "terraform-apply"
+	Provision = "provision"
+	Stop      = "stop-server"
+	Image     = "image"
+	ImageWait = "image-wait"
+	Share     = "image-share"
+	Post      = "post-process"
+	Destroy   = "terraform-destroy"
+	Sweep     = "sweep"
+	Keep      = "keep" // the user asked to leave everything as it is
+	End       = "end"  // the run is over; left says what remains
+)
+
+// Entry is one line of the journal.
+type Entry struct {
+	Time    time.Time         `json:"time"`
+	Step    string            `json:"step"`
+	State   State             `json:"state"`
+	Message string            `json:"message,omitempty"`
+	Data    map[string]string `json:"data,omitempty"` // numbers and names: server_no, image_no, left, …
+	Facts   *Facts            `json:"facts,omitempty"`
+}
+
+const (
+	journalFile = "journal.jsonl"
+	lockFile    = "lock"
+	startStep   = "start"
+)
+
+// NewRunID returns a sortable id that fits every NCloud name rule behind the prefix tfb-.
+func NewRunID(now time.Time) string {
+	const letters = "abcdefghijkmnpqrstuvwxyz23456789" // 32, so that a byte maps without bias
+	b := make([]byte, 4)
+	rand.Read(b) // never fails since Go 1.24
+	for i := range b {
+		b[i] = letters[int(b[i])%len(letters)]
+	}
+	return now.UTC().Format("060102-150405") + "-" + string(b)
+}
+
+// Run is a run this process works on; it holds the run's lock.
+type Run struct {
+	Dir   string
+	Facts Facts
+
+	mu   sync.Mutex
+	file *os.File
+	lock *flock.Flock
+	now  func() time.Time
+}
+
+// Create makes the directory of a new run below root (usually .tfbake/runs), locks it and writes the facts.
+func Create(root string, f Facts) (*Run, error) {
+	dir := filepath.Join(root, f.RunID)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("make the runs directory: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the run directory: %w", err)
+	}
+	r, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.Facts = f
+	if err := r.append(Entry{Step: startStep, State: Done, Facts: &f}); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, syncDir(root)
+}
+
+// Open takes over an existing run, for destroying or resuming it. It fails with a *LockedError while another tfbake
+// works on it.
+func Open(dir string) (*Run, Record, error) {
+	if _, err := os.Stat(filepath.Join(dir, journalFile)); err != nil {
+		return nil, Record{}, fmt.Errorf("open run %s: %w", dir, err)
+	}
+	r, err := open(dir)
+	if err != nil {
+		return nil, Record{}, err
+	}
+	rec, err := Read(dir)
+	if err != nil {
+		r.Close()
+		return nil, Record{}, err
+	}
+	r.Facts = rec.Facts
+	return r, rec, nil
+}
+
+func open(dir string) (*Run, error) {
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock run %s: %w", dir, err)
+	}
+	if !ok {
+		return nil, &LockedError{Dir: dir, Holder: holder(dir)}
+	}
+	// Who holds it is only for people; the lock itself is the flock.
+	host, _ := os.Hostname()
+	os.WriteFile(filepath.Join(dir, lockFile), fmt.Appendf(nil, "pid %d on %s\n", os.Getpid(), host), 0o600)
+
+	path := filepath.Join(dir, journalFile)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		lock.Unlock()
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	if err := endTornLine(file); err != nil {
+		file.Close()
+		lock.Unlock()
+		return nil, fmt.Errorf("mend the journal %s: %w", path, err)
+	}
+	return &Run{Dir: dir, file: file, lock: lock, now: time.Now}, nil
+}
+
+// endTornLine closes a line that a crash cut off, so that the next entry starts on a line of its own.
+func endTornLine(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil || st.Size() == 0 {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, st.Size()-1); err != nil {
+		return err
+	}
+	if last[0] == '\n' {
+		return nil
+	}
+	_, err = f.Write([]byte("\n"))
+	return err
+}
+
+// Begin notes that a step is about to be done. It must be called, and must succeed, before anything is created.
+func (r *Run) Begin(step string, data map[string]string) error {
+	return r.append(Entry{Step: step, State: Begin, Data: data})
+}
+
+// Done notes what came of a step.
+func (r *Run) Done(step string, data map[string]string) error {
+	return r.append(Entry{Step: step, State: Done, Data: data})
+}
+
+// Fail notes that a step failed. The message must hold no secret.
+func (r *Run) Fail(step, message string) error {
+	return r.append(Entry{Step: step, State: Failed, Message: message})
+}
+
+func (r *Run) append(e Entry) error {
+	e.Time = r.now().UTC().Truncate(time.Millisecond)
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write the journal in %s: %w", r.Dir, err)
+	}
+	if err := r.file.Sync(); err != nil {
+		return fmt.Errorf("sync the journal in %s: %w", r.Dir, err)
+	}
+	return nil
+}
+
+// Close gives the run up without touching its files.
+func (r *Run) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.file.Close(), r.lock.Unlock())
+}
+
+// Remove deletes the run's directory; only for a run that left nothing in the cloud.
+func (r *Run) Remove() error {
+	// The journal goes last: whatever is interrupted in between still says what the run was.
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == journalFile || e.Name() == lockFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.Dir, e.Name())); err != nil {
+			return fmt.Errorf("remove run directory: %w", err)
+		}
+	}
+	r.Close()
+	if err := os.RemoveAll(r.Dir); err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	return nil
+}
+
+// LockedError says that another tfbake works on the run.
+type LockedError struct{ Dir, Holder string }
+
+func (e *LockedError) Error() string {
+	who := e.Holder
+	if who == "" {
+		who = "an unknown process"
+	}
+	return fmt.Sprintf("run %s is being worked on by another tfbake (%s): wait for it to end", filepath.Base(e.Dir), who)
+}
+
+func holder(dir string) string {
+	b, _ := os.ReadFile(filepath.Join(dir, lockFile))
+	return strings.TrimSpace(string(b))
+}
+
+// Record is what a journal says.
+type Record struct {
+	Dir     string
+	Facts   Facts
+	Entries []Entry
+	Torn    bool // a line was cut off or unreadable
+	Working bool // a tfbake holds the lock right now
+}
+
+// Read reads a run's journal without locking it.
+func Read(dir string) (Record, error) {
+	f, err := os.Open(filepath.Join(dir, journalFile))
+	if err != nil {
+		return Record{}, fmt.Errorf("read the journal: %w", err)
+	}
+	defer f.Close()
+	rec := Record{Dir: dir}
+	rec.Entries, rec.Torn, err = parse(f)
+	if err != nil {
+		return Record{}, fmt.Errorf("read the journal in %s: %w", dir, err)
+	}
+	i := slices.IndexFunc(rec.Entries, func(e Entry) bool { return e.Facts != nil })
+	if i < 0 {
+		// The very first write was cut off: nothing was created yet, and the directory's name is the id.
+		rec.Facts = Facts{RunID: filepath.Base(dir), Name: "tfb-" + filepath.Base(dir)}
+		rec.Torn = true
+		return rec, nil
+	}
+	rec.Facts = *rec.Entries[i].Facts
+	return rec, nil
+}
+
+func parse(r io.Reader) (entries []Entry, torn bool, err error) {
+	br := bufio.NewReader(r)
+	for {
+		line, err := br.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			var e Entry
+			if json.Unmarshal(line, &e) == nil {
+				entries = append(entries, e)
+			} else {
+				torn = true
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return entries, torn, nil
+		}
+		if err != nil {
+			return nil, torn, err
+		}
+	}
+}
+
+// List reads all runs below root, oldest first. A missing root is no runs.
+func List(root string) ([]Record, error) {
+	dirs, err := os.ReadDir(root)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	var recs []Record
+	for _, d := range dirs {
+		if !d.IsDir() {
+			continue
+		}
+		rec, err := Read(filepath.Join(root, d.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // not a run, or one being removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		rec.Working = locked(rec.Dir)
+		recs = append(recs, rec)
+	}
+	return recs, nil
+}
+
+func locked(dir string) bool {
+	l := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600), flock.SetFlag(os.O_RDWR))
+	ok, err := l.TryRLock()
+	if err != nil {
+		return false
+	}
+	if ok {
+		l.Unlock()
+	}
+	return !ok
+}
+
+// Last returns the newest entry of a step, and whether there is one.
+func (r Record) Last(step string) (Entry, bool) {
+	for i := len(r.Entries) - 1; i >= 0; i-- {
+		if r.Entries[i].Step == step {
+			return r.Entries[i], true
+		}
+	}
+	return Entry{}, false
+}
+
+// Value returns the newest value noted under a key by any step.
+func (r Record) Value(key string) string {
+	for i := len(r.Entries) - 1; i >= 0; i-- {
+		if v := r.Entries[i].Data[key]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// Status tells in a word how the run stands: running, kept, done, failed (over, nothing left), leftovers (over, but
+// something remains), interrupted (its tfbake died).
+func (r Record) Status() string {
+	if r.Working {
+		return "running"
+	}
+	if end, ok := r.Last(End); ok {
+		switch {
+		case end.Data["left"] != "" && end.Data["left"] != "0":
+			return "leftovers"
+		case end.State == Failed:
+			return "failed"
+		}
+		return "done"
+	}
+	if _, ok := r.Last(Keep); ok {
+		return "kept"
+	}
+	return "interrupted"
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
