@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -207,6 +208,15 @@ func (r *Run) Done(step string, data map[string]string) error {
 // Fail notes that a step failed. The message must hold no secret.
 func (r *Run) Fail(step, message string) error {
 	return r.append(Entry{Step: step, State: Failed, Message: message})
+}
+
+// End notes that the run is over: how many resources are left, by the API's word, and why it failed if it did.
+func (r *Run) End(left int, failure error) error {
+	e := Entry{Step: End, State: Done, Data: map[string]string{"left": strconv.Itoa(left)}}
+	if failure != nil {
+		e.State, e.Message = Failed, failure.Error()
+	}
+	return r.append(e)
 }
 
 func (r *Run) append(e Entry) error {

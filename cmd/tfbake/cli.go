@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/tfbake/tfbake/internal/redact"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// Exit codes. They are part of the interface: docs/commands.md lists them, scripts decide by them.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // something else failed
+	exitUsage       = 2   // wrong flags or arguments
+	exitTemplate    = 3   // the template is invalid
+	exitPreflight   = 4   // the account cannot bake this template: credentials, codes, names, quotas
+	exitInfra       = 5   // terraform or the cloud failed to create the server
+	exitProvision   = 6   // a provisioner or the connection failed
+	exitImage       = 7   // the image could not be made
+	exitLeftovers   = 8   // resources of the run are left; wins over the codes above
+	exitInterrupted = 130 // Ctrl-C or SIGTERM
+)
+
+// exitError carries the exit code of an error to Main.
+type exitError struct {
+	code int
+	err  error // nil: everything was said already
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func failWith(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{code: code, err: err}
+}
+
+// host is the outside of the program: what it reads and where it writes.
+type host struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) (string, bool)
+	environ        func() []string
+	interactive    bool // a person can answer questions on stdin
+}
+
+func system() host {
+	return host{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		env: os.LookupEnv, environ: os.Environ,
+		interactive: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+	}
+}
+
+func (h host) getenv(name string) string { v, _ := h.env(name); return v }
+
+// app is what every command works with.
+type app struct {
+	host
+	redact *redact.Redactor
+	story  *ui.Story
+
+	runsDir string
+	hard    context.Context // ends with the second signal: stop at once, clean up later
+}
+
+// command is one subcommand of tfbake.
+type command struct {
+	name, args, short string
+	hidden            bool
+	run               func(ctx context.Context, a *app, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{name: "run", args: "TEMPLATE", short: "bake the images of a template", run: cmdRun},
+		{name: "build", args: "TEMPLATE", short: "the same, under Packer's name", hidden: true, run: cmdRun},
+		{name: "validate", args: "TEMPLATE", short: "check a template without talking to the cloud", run: cmdValidate},
+		{name: "render", args: "-o DIR TEMPLATE", short: "write the Terraform root module of a template", run: cmdRender},
+		{name: "runs", short: "list the runs that are under way, kept or were cut off", run: cmdRuns},
+		{name: "destroy", args: "RUN", short: "destroy what a run left in the cloud", run: cmdDestroy},
+		{name: "local", args: "serve|inventory|reset", short: "the simulated cloud, for trying without an account", run: cmdLocal},
+		{name: "version", short: "print tfbake's version", run: cmdVersion},
+	}
+}
+
+// Main runs tfbake with the given arguments and returns the exit code.
+func Main(args []string, h host) int {
+	a := &app{host: h, redact: redact.New()}
+	ctx, hard, stop := a.signals()
+	defer stop()
+	a.hard = hard
+	a.runsDir = filepath.Join(".tfbake", "runs")
+	if d := a.getenv("TFBAKE_DIR"); d != "" {
+		a.runsDir = filepath.Join(d, "runs")
+	}
+	a.story = ui.New(h.stderr, a.redact, ui.Options{})
+
+	if len(args) == 0 {
+		usage(h.stderr)
+		return exitUsage
+	}
+	switch name := strings.TrimLeft(args[0], "-"); name {
+	case "h", "help":
+		usage(h.stdout)
+		return exitOK
+	case "v":
+		args[0] = "version"
+	case "version":
+		args[0] = name
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return a.exitCode(c.run(ctx, a, args[1:]))
+		}
+	}
+	fmt.Fprintf(h.stderr, "tfbake: unknown command %q%s\n\n", args[0], didYouMean(args[0]))
+	usage(h.stderr)
+	return exitUsage
+}
+
+func (a *app) exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var e *exitError
+	if !errors.As(err, &e) {
+		e = &exitError{code: exitFailed, err: err}
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	if e.err != nil {
+		fmt.Fprintln(a.stderr, a.redact.String("tfbake: "+e.err.Error()))
+	}
+	return e.code
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "tfbake bakes server images on NAVER Cloud.\n\nUsage: tfbake COMMAND [flags] …\n\n")
+	for _, c := range commands() {
+		if !c.hidden {
+			fmt.Fprintf(w, "  %-32s %s\n", strings.TrimSpace(c.name+" "+c.args), c.short)
+		}
+	}
+	fmt.Fprint(w, "\n`tfbake COMMAND -h` lists a command's flags; -flag and --flag are the same.\n")
+}
+
+// flags is a command's flag set. Flags may stand before and after the arguments, with one dash or two.
+type flags struct {
+	*flag.FlagSet
+}
+
+func (a *app) flags(name, args, about string) flags {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(a.stderr)
+	fs.Usage = func() {
+		fmt.Fprintf(fs.Output(), "Usage: tfbake %s [flags] %s\n\n%s\n\nFlags:\n", name, args, about)
+		fs.PrintDefaults()
+	}
+	return flags{fs}
+}
+
+// parse returns the arguments that are not flags; there must be between min and max of them.
+func (f flags) parse(args []string, min, max int) ([]string, error) {
+	var rest []string
+	for {
+		if err := f.FlagSet.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, &exitError{code: exitUsage} // flag has said what is wrong
+		}
+		args = f.Args()
+		if len(args) == 0 {
+			break
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+	if len(rest) < min || len(rest) > max {
+		f.Usage()
+		return nil, failWith(exitUsage, fmt.Errorf("%s takes %s, got %d", f.Name(), arguments(min, max), len(rest)))
+	}
+	return rest, nil
+}
+
+func arguments(min, max int) string {
+	switch {
+	case min == max && min == 1:
+		return "one argument"
+	case min == max:
+		return fmt.Sprintf("%d arguments", min)
+	}
+	return fmt.Sprintf("%d to %d arguments", min, max)
+}
+
+// listFlag collects a flag that may be given several times.
+type listFlag []string
+
+func (l *listFlag) String() string     { return strings.Join(*l, ",") }
+func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
+
+// signals returns two contexts: ctx ends with the first Ctrl-C or SIGTERM and starts the way down; hard ends with the
+// second and gives up the way down, too.
+func (a *app) signals() (ctx, hard context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	hard, cancelHard := context.WithCancelCause(context.Background())
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	// A reader of our output that goes away (`tfbake run | head -1`) must not kill a bake that has a server running.
+	signal.Ignore(syscall.SIGPIPE)
+	done := make(chan struct{})
+	var once sync.Once
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-ch:
+				if n == 0 {
+					a.story.Say("%s: stopping and destroying what exists; once more stops at once and leaves it", signalName(s))
+					cancel(&interrupted{s})
+					continue
+				}
+				a.story.Error("%s again: stopping at once", signalName(s))
+				cancelHard(&interrupted{s})
+				return
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, hard, func() {
+		once.Do(func() { signal.Stop(ch); close(done); cancel(nil); cancelHard(nil) })
+	}
+}
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ signal os.Signal }
+
+func (i *interrupted) Error() string { return "interrupted by " + signalName(i.signal) }
+
+func signalName(s os.Signal) string {
+	if s == os.Interrupt {
+		return "Ctrl-C"
+	}
+	return s.String()
+}

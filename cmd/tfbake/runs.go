@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/journal"
+)
+
+// runRow is one run as `tfbake runs -json` prints it.
+type runRow struct {
+	Run      string    `json:"run"`
+	Status   string    `json:"status"`
+	Started  time.Time `json:"started"`
+	Build    string    `json:"build"`
+	Image    string    `json:"image_name"`
+	ImageNo  string    `json:"image_no,omitempty"`
+	Platform string    `json:"platform"`
+	Region   string    `json:"region"`
+	LastStep string    `json:"last_step"`
+	Dir      string    `json:"dir"`
+}
+
+func cmdRuns(_ context.Context, a *app, args []string) error {
+	f := a.flags("runs", "", "Lists the runs whose directories are here: under way, kept, failed or cut off. A clean run leaves none.")
+	asJSON := f.Bool("json", false, "print JSON")
+	if _, err := f.parse(args, 0, 0); err != nil {
+		return err
+	}
+	recs, err := journal.List(a.runsDir)
+	if err != nil {
+		return err
+	}
+	rows := make([]runRow, 0, len(recs))
+	for _, r := range recs {
+		rows = append(rows, row(r))
+	}
+	if *asJSON {
+		enc := json.NewEncoder(a.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rows)
+	}
+	if len(rows) == 0 {
+		fmt.Fprintf(a.stderr, "no runs in %s\n", a.runsDir)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tSTATUS\tSTARTED\tBUILD\tIMAGE\tREGION\tLAST STEP")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep)
+	}
+	return w.Flush()
+}
+
+func row(r journal.Record) runRow {
+	out := runRow{Run: r.Facts.RunID, Status: r.Status(), Started: r.Facts.Started, Build: r.Facts.Build, Image: r.Facts.ImageName,
+		Platform: r.Facts.Platform, Region: r.Facts.Region, ImageNo: r.Value("image_no"), Dir: r.Dir}
+	if n := len(r.Entries); n > 0 {
+		e := r.Entries[n-1]
+		out.LastStep = fmt.Sprintf("%s (%s)", e.Step, e.State)
+	}
+	return out
+}
+
+// findRun returns the directory of the run that the user named by id, by an unambiguous beginning of it, or by its path.
+func (a *app) findRun(name string) (string, error) {
+	if st, err := os.Stat(filepath.Join(name, "journal.jsonl")); err == nil && !st.IsDir() {
+		return name, nil
+	}
+	recs, err := journal.List(a.runsDir)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, r := range recs {
+		if id := r.Facts.RunID; id == name || "tfb-"+id == name {
+			return r.Dir, nil
+		} else if len(name) >= 6 && len(id) > len(name) && id[:len(name)] == name {
+			found = append(found, r.Dir)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", failWith(exitUsage, fmt.Errorf("there is no run %q in %s: `tfbake runs` lists them", name, a.runsDir))
+	}
+	return "", failWith(exitUsage, errors.New("more than one run begins with "+name+": name it in full"))
+}

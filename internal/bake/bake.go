@@ -1,0 +1,213 @@
+// Package bake is the order of the steps of one bake, and the way down. It decides nothing about terraform, SSH or the
+// API; each of those is a small interface here and a package of its own.
+package bake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/snapshot"
+	"github.com/tfbake/tfbake/internal/terraform"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// Preflight makes every choice of a build by asking the API, or says all that is wrong with it. Nothing is created.
+type Preflight interface {
+	Check(ctx context.Context, b *config.Build, runID string) (config.Resolved, error)
+}
+
+// Infra is terraform in the run directory.
+type Infra interface {
+	Init(ctx context.Context) error
+	Apply(ctx context.Context) (terraform.Server, error)
+	Destroy(ctx context.Context) error
+}
+
+// Provisioner runs the template's provisioners on the server.
+type Provisioner interface {
+	Provision(ctx context.Context, run *journal.Run, s terraform.Server, k LoginKey) error
+}
+
+// Imager makes the image. Start returns as soon as the API has given the image a number; Wait waits until it is usable.
+// Discard removes an image that was started and will not be finished.
+type Imager interface {
+	Stop(ctx context.Context, s terraform.Server) error
+	Start(ctx context.Context, s terraform.Server) (snapshot.Image, error)
+	Wait(ctx context.Context, i snapshot.Image) error
+	Share(ctx context.Context, i snapshot.Image) error
+	Discard(ctx context.Context, i snapshot.Image) error
+}
+
+// PostProcessor runs the template's post-processors, on this machine, once the cloud is clean again.
+type PostProcessor interface {
+	PostProcess(ctx context.Context, r Result) error
+}
+
+// OnError is what to do when a step fails.
+type OnError string
+
+const (
+	Cleanup OnError = "cleanup" // destroy what exists; the default
+	Abort   OnError = "abort"   // leave it, and say how to look at it and how to destroy it
+	Ask     OnError = "ask"     // ask the person at the terminal
+)
+
+// Stage names where a bake failed, for the exit code.
+type Stage string
+
+const (
+	StagePreflight Stage = "preflight"
+	StageInfra     Stage = "infrastructure"
+	StageProvision Stage = "provision"
+	StageImage     Stage = "image"
+	StagePost      Stage = "post-process"
+	StageCleanup   Stage = "cleanup"
+)
+
+// Error is a failed bake: where, and why.
+type Error struct {
+	Stage Stage
+	Err   error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Result is what came of a bake.
+type Result struct {
+	Build   string
+	RunID   string
+	Dir     string // the run directory; empty when it was removed
+	Plan    config.Resolved
+	Server  terraform.Server // the temporary server, gone unless Kept
+	Image   snapshot.Image   // No is empty when there is none
+	Kept    bool             // everything was left in place, as asked
+	Left    []string         // what still exists, by the API's word; see Down
+	Elapsed time.Duration
+}
+
+// Baker bakes one build.
+type Baker struct {
+	Preflight     Preflight
+	Parts         func(run *journal.Run, plan config.Resolved) (Parts, error) // made once the choices are known
+	PostProcessor PostProcessor
+
+	Story    *ui.Story
+	RunsDir  string
+	Facts    journal.Facts // what the caller knows: version, template, provider, endpoint
+	OnError  OnError
+	Keep     bool            // leave everything in place, also after success
+	KeepDir  bool            // keep the run directory of a clean run, too
+	ToolName string          // "tfbake", how the user called us, for hints
+	Hard     context.Context // ends when the way down, too, is to be given up
+	// Asker asks what to do about a failed step; nil when nobody is there.
+	Asker func(ctx context.Context, question string, choices string) (byte, error)
+	Now   func() time.Time
+}
+
+// Parts are the means of one run.
+type Parts struct {
+	Infra       Infra
+	Provisioner Provisioner
+	Imager      Imager
+	Keys        Keys
+	Sweeper     Sweeper
+	Files       func(plan config.Resolved) (render.Files, error)
+}
+
+// Run bakes one image. Whatever happens after preflight, what was created is destroyed before Run returns, unless the
+// user asked to keep it; an error of the way down is joined to the first one.
+func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err error) {
+	started := b.Now()
+	res.Build = build.Name
+	defer func() { res.Elapsed = b.Now().Sub(started) }()
+
+	runID := journal.NewRunID(started)
+	b.Story.Say("checking the template against the account: nothing is created yet")
+	res.Plan, err = b.Preflight.Check(ctx, build, runID)
+	if err != nil {
+		return res, &Error{StagePreflight, err}
+	}
+
+	if res, err = b.bake(ctx, res, runID); err != nil || res.Image.No == "" || b.PostProcessor == nil {
+		return res, err
+	}
+	if err := b.PostProcessor.PostProcess(ctx, res); err != nil {
+		return res, &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
+	}
+	return res, nil
+}
+
+// bake is the part of a run that costs money: from the journal's first line to the proof that nothing is left.
+func (b *Baker) bake(ctx context.Context, res Result, runID string) (_ Result, err error) {
+	plan := res.Plan
+	run, err := journal.Create(b.RunsDir, b.facts(plan, runID))
+	if err != nil {
+		return res, fmt.Errorf("no journal, no server: %w", err)
+	}
+	defer run.Close()
+	res.RunID, res.Dir = runID, run.Dir
+	parts, err := b.Parts(run, plan)
+	if err != nil {
+		return res, errors.Join(&Error{StageInfra, err}, run.Remove())
+	}
+	b.Story.Say("run %s: %s", runID, describe(plan))
+
+	s := &steps{b: b, run: run, parts: parts, plan: plan}
+	defer func() { res, err = s.finish(ctx, res, err) }()
+
+	if err := s.render(ctx); err != nil {
+		return res, err
+	}
+	key, err := s.loginKey(ctx)
+	if err != nil {
+		return res, err
+	}
+	if res.Server, err = s.apply(ctx); err != nil {
+		return res, err
+	}
+	if err := s.provision(ctx, res.Server, key); err != nil {
+		return res, err
+	}
+	if res.Image, err = s.image(ctx, res.Server); err != nil {
+		return res, err
+	}
+	return res, nil
+}
+
+func (b *Baker) facts(plan config.Resolved, runID string) journal.Facts {
+	f := b.Facts
+	f.RunID, f.Name, f.Started = runID, plan.Name, b.Now().UTC()
+	f.Platform, f.Site = string(plan.Platform), plan.Site
+	f.Region, f.RegionNo = plan.RegionCode, plan.RegionNo
+	f.Hypervisor, f.ImageName = plan.Hypervisor, plan.ImageName
+	return f
+}
+
+func describe(p config.Resolved) string {
+	what := p.ServerImageProductCode
+	switch {
+	case p.MemberServerImageNo != "":
+		what = "member image " + p.MemberServerImageNo
+	case p.ServerImageNumber != "":
+		what = "server image " + p.ServerImageNumber
+	}
+	size := p.ServerSpecCode
+	if size == "" {
+		size = p.ServerProductCode
+	}
+	kind := "Classic"
+	if p.Platform == config.VPC {
+		kind = "VPC " + p.Hypervisor
+	}
+	disk := ""
+	if p.BlockStorageSize > 0 {
+		disk = fmt.Sprintf(" with a %d GB disk", p.BlockStorageSize)
+	}
+	return fmt.Sprintf("image %q from %s on a %s%s (%s, %s)", p.ImageName, what, size, disk, kind, p.RegionCode)
+}

@@ -1,0 +1,71 @@
+package bake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// downTimeout bounds the way down: terraform destroy with its waits, and the sweep after it.
+const downTimeout = 45 * time.Minute
+
+// Sweeper deletes, through the API alone, whatever bears a run's name, and returns what could not be deleted, one line a
+// resource. It never touches anything else.
+type Sweeper interface {
+	Sweep(ctx context.Context, name string) (left []string, err error)
+}
+
+// Down is the way down of a run: terraform destroy from state, then the API's word on what is left.
+type Down struct {
+	Infra   Infra // nil: there is no state worth asking terraform about
+	Keys    Keys
+	Sweeper Sweeper
+	Story   *ui.Story
+}
+
+// Run destroys everything of the run called name. ctx must be alive and bounded; it is not the context that ended the
+// bake. It goes on after errors, for each thing destroyed is one less to pay for; only what the API still lists in the
+// end decides.
+func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey bool) (left []string, err error) {
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if d.Infra != nil {
+		note(run.Begin(journal.Destroy, nil))
+		d.Story.Say("terraform: destroying the server and what came with it")
+		if err := d.Infra.Destroy(ctx); err != nil {
+			note(run.Fail(journal.Destroy, firstLine(err)))
+			d.Story.Error("terraform could not destroy everything: %s", err)
+			d.Story.Info("going on through the API")
+		} else {
+			note(run.Done(journal.Destroy, nil))
+		}
+	}
+	if ownKey {
+		if err := d.Keys.Delete(ctx, name+KeySuffix); err != nil {
+			d.Story.Info("login key %s: %s", name+KeySuffix, err) // the sweep tries again and has the last word
+		}
+	}
+
+	note(run.Begin(journal.Sweep, nil))
+	left, err = d.Sweeper.Sweep(ctx, name)
+	if err != nil {
+		note(run.Fail(journal.Sweep, firstLine(err)))
+		d.Story.Error("could not verify what is left: %s", err)
+		return left, errors.Join(append(errs, fmt.Errorf("what is left of run %s is unknown: %w", run.Facts.RunID, err))...)
+	}
+	note(run.Done(journal.Sweep, notes{"left": fmt.Sprint(len(left))}))
+	d.Story.Say("%d resources left", len(left))
+	if len(left) > 0 {
+		return left, errors.Join(append(errs, fmt.Errorf("still there: %s", strings.Join(left, "; ")))...)
+	}
+	return nil, errors.Join(errs...)
+}
