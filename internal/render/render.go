@@ -1,11 +1,28 @@
 // Package render writes a resolved build down as a Terraform root module. It is pure: the same build and options give
 // the same bytes; only Write touches the disk.
+//
+// The root module holds the build's choices as literals in one module call, not in a tfvars file: who wants to use it
+// elsewhere copies the block.
 package render
 
 import (
-	"errors"
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/tfbake/tfbake/internal/config"
+	ncloudbake "github.com/tfbake/tfbake/modules/ncloud-bake"
+	ncloudbakeclassic "github.com/tfbake/tfbake/modules/ncloud-bake-classic"
 )
 
 // Files maps slash-separated paths, relative to the run directory, to their contents.
@@ -13,28 +30,430 @@ type Files map[string][]byte
 
 // Options are choices that do not change what is built.
 type Options struct {
-	// Backend is a backend block's type and arguments, written as they are ("s3", {"bucket": "…"}); nil: local state.
+	// Backend is where the state is kept; nil: in the run directory.
 	Backend *Backend
-	// ToolVersion goes into the comment on top of main.tf.
+	// ToolVersion goes into the comment on top of main.tf; empty: left out.
 	ToolVersion string
 	// TemplatePath is named in the README; empty: left out.
 	TemplatePath string
 	// AllowWorld lets SourceCIDRs hold 0.0.0.0/0.
 	AllowWorld bool
+	// CustomGateway: the API is reached at NCLOUD_API_GW. The site is then left out of the provider block, for the
+	// official provider replaces NCLOUD_API_GW by the site's own address when the site is gov or fin.
+	CustomGateway bool
 }
 
-// Backend says where the state is kept. Credentials never belong here.
+// Backend is a backend block: its type and arguments. Credentials never belong here; backends take them from the
+// environment.
 type Backend struct {
 	Type string
-	Args map[string]any // string, bool, number, or list/map of those
+	Args map[string]cty.Value
 }
 
-// Module returns the files of the root module for r.
-func Module(r config.Resolved, o Options) (Files, error) { return nil, errors.New("render: not written yet") }
+// ModuleName is the name of the module call in main.tf; all resources are below "module.bake".
+const ModuleName = "bake"
 
-// Write writes files below dir, directories 0700, files 0600, all synced.
-func Write(dir string, files Files) error { return errors.New("render: not written yet") }
+// Module returns the files of the root module for r: main.tf, outputs.tf, README.md, .gitignore and the called module
+// below modules/.
+func Module(r config.Resolved, o Options) (Files, error) {
+	m, err := moduleFor(r, o)
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", r.Name, err)
+	}
+	main, err := m.main(r, o)
+	if err != nil {
+		return nil, fmt.Errorf("render %s: main.tf: %w", r.Name, err)
+	}
+	files := Files{
+		"main.tf":    main,
+		"outputs.tf": m.outputs(),
+		"README.md":  readme(r, o),
+		".gitignore": []byte(gitignore),
+	}
+	if err := m.copyInto(files); err != nil {
+		return nil, fmt.Errorf("render %s: %w", r.Name, err)
+	}
+	return files, nil
+}
 
-// TemplateKey maps a terraform address and argument (or, without one, the text of the error) to the template key it
-// came from; "" when there is none.
-func TemplateKey(address, attribute, text string) string { return "" }
+// module is what differs between the platforms.
+type module struct {
+	dir        string // below modules/
+	fs         embed.FS
+	version    string // provider version constraint
+	supportVPC bool
+	args       []argument
+}
+
+// argument is one line of the module call; a null value is left out. An empty name is an empty line.
+type argument struct {
+	name     string
+	value    cty.Value
+	keepNull bool // write null, where leaving the argument out would mean the variable's default
+}
+
+func moduleFor(r config.Resolved, o Options) (module, error) {
+	switch r.Platform {
+	case config.VPC:
+		return module{"ncloud-bake", ncloudbake.Files, "~> 4.0", true, vpcArguments(r, o)}, nil
+	case config.Classic:
+		return module{"ncloud-bake-classic", ncloudbakeclassic.Files, "3.3.2", false, classicArguments(r)}, nil
+	}
+	return module{}, fmt.Errorf("platform %q is neither vpc nor classic", r.Platform)
+}
+
+func vpcArguments(r config.Resolved, o Options) []argument {
+	ownACG := len(r.ACGNos) == 0
+	args := []argument{
+		{name: "name", value: text(r.Name)},
+		{name: "description", value: text(description(r))},
+		{},
+		{name: "vpc_no", value: text(r.VPCNo)},
+		{name: "subnet_no", value: text(r.SubnetNo)},
+		{},
+		{name: "hypervisor_type", value: text(r.Hypervisor)},
+		{name: "server_image_number", value: text(r.ServerImageNumber)},
+		{name: "server_spec_code", value: text(r.ServerSpecCode)},
+		{name: "server_image_product_code", value: text(r.ServerImageProductCode)},
+		{name: "member_server_image_no", value: text(r.MemberServerImageNo)},
+		{name: "server_product_code", value: text(r.ServerProductCode)},
+		{name: "fee_system_type_code", value: text(r.FeeSystemTypeCode)},
+		{name: "login_key_name", value: text(r.LoginKeyName)},
+		{},
+	}
+	if ownACG {
+		args = append(args, argument{name: "port", value: number(r.CommPort), keepNull: true}, argument{name: "source_cidrs", value: list(r.SourceCIDRs)})
+		if o.AllowWorld {
+			args = append(args, argument{name: "allow_world", value: cty.True})
+		}
+	} else {
+		args = append(args, argument{name: "acg_nos", value: list(r.ACGNos)})
+	}
+	args = append(args, argument{name: "associate_public_ip", value: cty.BoolVal(r.PublicIP)}, argument{})
+	args = append(args, storageArguments(r)...)
+	return append(args, argument{}, argument{name: "os_type", value: text(r.OS)}, argument{name: "user_data", value: text(r.InitScript)})
+}
+
+func classicArguments(r config.Resolved) []argument {
+	args := []argument{
+		{name: "name", value: text(r.Name)},
+		{name: "description", value: text(description(r))},
+		{name: "zone", value: text(r.ZoneCode)},
+		{},
+		{name: "server_image_product_code", value: text(r.ServerImageProductCode)},
+		{name: "member_server_image_no", value: text(r.MemberServerImageNo)},
+		{name: "server_product_code", value: text(r.ServerProductCode)},
+		{name: "fee_system_type_code", value: text(r.FeeSystemTypeCode)},
+		{name: "login_key_name", value: text(r.LoginKeyName)},
+		{},
+		{name: "access_control_group_configuration_no_list", value: list(r.ACGNos)},
+		{name: "associate_public_ip", value: cty.BoolVal(r.PublicIP)},
+		{},
+	}
+	args = append(args, storageArguments(r)...)
+	return append(args, argument{}, argument{name: "user_data", value: text(r.InitScript)})
+}
+
+func storageArguments(r config.Resolved) []argument {
+	if r.BlockStorageSize == 0 {
+		return nil
+	}
+	return []argument{
+		{name: "block_storage_size", value: number(r.BlockStorageSize)},
+		{name: "block_storage_volume_type", value: text(r.BlockStorageVolumeType)},
+	}
+}
+
+// description is what everything of the run carries in the console; the modules put the name in front of it.
+func description(r config.Resolved) string {
+	if r.ImageName == "" {
+		return "temporary, made by tfbake"
+	}
+	return "temporary, made by tfbake for image " + r.ImageName
+}
+
+func (m module) main(r config.Resolved, o Options) ([]byte, error) {
+	f := hclwrite.NewEmptyFile()
+	b := f.Body()
+	tool := strings.TrimSpace("tfbake " + o.ToolVersion)
+	comment(b, "Written by "+tool+" for run "+r.RunID+". An ordinary Terraform root module: see README.md.")
+	b.AppendNewline()
+
+	t := b.AppendNewBlock("terraform", nil).Body()
+	t.SetAttributeValue("required_version", cty.StringVal(">= 1.5"))
+	t.AppendNewline()
+	t.AppendNewBlock("required_providers", nil).Body().SetAttributeRaw("ncloud", hclwrite.TokensForObject([]hclwrite.ObjectAttrTokens{
+		{Name: hclwrite.TokensForIdentifier("source"), Value: hclwrite.TokensForValue(cty.StringVal("NaverCloudPlatform/ncloud"))},
+		{Name: hclwrite.TokensForIdentifier("version"), Value: hclwrite.TokensForValue(cty.StringVal(m.version))},
+	}))
+	if o.Backend != nil {
+		if !hclsyntax.ValidIdentifier(strings.ReplaceAll(o.Backend.Type, "-", "_")) {
+			return nil, fmt.Errorf("backend type %q is not a name", o.Backend.Type)
+		}
+		t.AppendNewline()
+		be := t.AppendNewBlock("backend", []string{o.Backend.Type}).Body()
+		for _, name := range sorted(o.Backend.Args) {
+			if err := setAttribute(be, name, o.Backend.Args[name]); err != nil {
+				return nil, fmt.Errorf("backend %s: %w", o.Backend.Type, err)
+			}
+		}
+	}
+	b.AppendNewline()
+
+	comment(b, "Keys come from NCLOUD_ACCESS_KEY and NCLOUD_SECRET_KEY, never from a file.")
+	p := b.AppendNewBlock("provider", []string{"ncloud"}).Body()
+	p.SetAttributeValue("support_vpc", cty.BoolVal(m.supportVPC))
+	p.SetAttributeValue("region", cty.StringVal(r.RegionCode))
+	if r.Site != "" && !o.CustomGateway {
+		p.SetAttributeValue("site", cty.StringVal(r.Site))
+	}
+	b.AppendNewline()
+
+	call := b.AppendNewBlock("module", []string{ModuleName}).Body()
+	call.SetAttributeValue("source", cty.StringVal("./modules/"+m.dir))
+	call.AppendNewline()
+	if err := m.arguments(call); err != nil {
+		return nil, err
+	}
+	return hclwrite.Format(f.Bytes()), nil
+}
+
+// arguments writes the module call's arguments, groups separated by one empty line, empty groups left out.
+func (m module) arguments(call *hclwrite.Body) error {
+	pending := false
+	first := true
+	for _, a := range m.args {
+		switch {
+		case a.name == "":
+			pending = !first
+		case a.value.IsNull() && !a.keepNull:
+		default:
+			if pending {
+				call.AppendNewline()
+				pending = false
+			}
+			if err := setAttribute(call, a.name, a.value); err != nil {
+				return err
+			}
+			first = false
+		}
+	}
+	return nil
+}
+
+func (m module) outputs() []byte {
+	f := hclwrite.NewEmptyFile()
+	b := f.Body()
+	for i, name := range m.outputNames() {
+		if i > 0 {
+			b.AppendNewline()
+		}
+		out := b.AppendNewBlock("output", []string{name}).Body()
+		out.SetAttributeTraversal("value", hcl.Traversal{
+			hcl.TraverseRoot{Name: "module"}, hcl.TraverseAttr{Name: ModuleName}, hcl.TraverseAttr{Name: name},
+		})
+	}
+	return hclwrite.Format(f.Bytes())
+}
+
+// outputNames are the module's outputs but the sensitive ones, in the order they are written there.
+func (m module) outputNames() []string {
+	src, err := m.fs.ReadFile("outputs.tf")
+	if err != nil {
+		panic(err) // embedded
+	}
+	f, diags := hclsyntax.ParseConfig(src, "outputs.tf", hcl.InitialPos)
+	if diags.HasErrors() {
+		panic(diags) // embedded, and validated by its test
+	}
+	var names []string
+	for _, b := range f.Body.(*hclsyntax.Body).Blocks {
+		if _, sensitive := b.Body.Attributes["sensitive"]; b.Type == "output" && !sensitive {
+			names = append(names, b.Labels[0])
+		}
+	}
+	return names
+}
+
+func (m module) copyInto(files Files) error {
+	return fs.WalkDir(m.fs, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if path.Dir(p) != "." { // examples/ stays out
+			return nil
+		}
+		b, err := m.fs.ReadFile(p)
+		files["modules/"+m.dir+"/"+p] = b
+		return err
+	})
+}
+
+func text(s string) cty.Value {
+	if s == "" {
+		return cty.NullVal(cty.String)
+	}
+	return cty.StringVal(s)
+}
+
+func number(n int) cty.Value {
+	if n == 0 {
+		return cty.NullVal(cty.Number)
+	}
+	return cty.NumberIntVal(int64(n))
+}
+
+func list(s []string) cty.Value {
+	if len(s) == 0 {
+		return cty.NullVal(cty.List(cty.String))
+	}
+	vals := make([]cty.Value, len(s))
+	for i := range s {
+		vals[i] = cty.StringVal(s[i])
+	}
+	return cty.ListVal(vals)
+}
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+func comment(b *hclwrite.Body, s string) {
+	b.AppendUnstructuredTokens(hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte("# " + s + "\n")}})
+}
+
+// setAttribute writes name = v and makes sure that it reads back as v.
+func setAttribute(b *hclwrite.Body, name string, v cty.Value) error {
+	if !hclsyntax.ValidIdentifier(name) {
+		return fmt.Errorf("%q is not an argument name", name)
+	}
+	for _, toks := range candidates(v) {
+		if readsBack(toks, v) {
+			b.SetAttributeRaw(name, toks)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s cannot be written in HCL: it is not UTF-8 text", name)
+}
+
+// candidates are the ways to write v, the most readable first: a text of several lines is a heredoc.
+func candidates(v cty.Value) []hclwrite.Tokens {
+	plain := hclwrite.TokensForValue(v)
+	if v.IsNull() || v.Type() != cty.String {
+		return []hclwrite.Tokens{plain}
+	}
+	s := v.AsString()
+	if strings.Count(s, "\n") < 2 || !strings.HasSuffix(s, "\n") || strings.ContainsFunc(s, invisible) {
+		return []hclwrite.Tokens{plain}
+	}
+	return []hclwrite.Tokens{heredoc(s), plain}
+}
+
+// invisible characters are better seen escaped; and a CR would not survive every version control.
+func invisible(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
+
+func heredoc(s string) hclwrite.Tokens {
+	end := "EOT"
+	for i := 1; containsLine(s, end); i++ {
+		end = fmt.Sprintf("EOT%d", i)
+	}
+	esc := strings.NewReplacer("${", "$${", "%{", "%%{")
+	return hclwrite.Tokens{
+		{Type: hclsyntax.TokenOHeredoc, Bytes: []byte("<<" + end + "\n")},
+		{Type: hclsyntax.TokenStringLit, Bytes: []byte(esc.Replace(s))},
+		{Type: hclsyntax.TokenCHeredoc, Bytes: []byte(end)},
+	}
+}
+
+func containsLine(s, line string) bool {
+	for l := range strings.Lines(s) {
+		if strings.TrimSpace(l) == line {
+			return true
+		}
+	}
+	return false
+}
+
+// readsBack parses the tokens as Terraform will, formatted as they will be, and compares the value.
+func readsBack(toks hclwrite.Tokens, want cty.Value) bool {
+	f := hclwrite.NewEmptyFile()
+	f.Body().SetAttributeRaw("x", toks)
+	src := hclwrite.Format(f.Bytes())
+	got, diags := hclsyntax.ParseConfig(src, "x", hcl.InitialPos)
+	if diags.HasErrors() {
+		return false
+	}
+	attr, ok := got.Body.(*hclsyntax.Body).Attributes["x"]
+	if !ok {
+		return false
+	}
+	v, diags := attr.Expr.Value(nil)
+	if diags.HasErrors() {
+		return false
+	}
+	if want.IsNull() {
+		return v.IsNull()
+	}
+	if want.Type().IsListType() || want.Type().IsTupleType() {
+		return v.Type().IsTupleType() && v.RawEquals(cty.TupleVal(want.AsValueSlice()))
+	}
+	return v.RawEquals(want)
+}
+
+const gitignore = `# The state holds what Terraform made, user_data included: keep it out of version control.
+.terraform/
+terraform.tfstate*
+.terraform.tfstate.lock.info
+errored.tfstate
+crash.log
+*.log
+journal.jsonl
+.terraform.pid
+.terraformrc
+`
+
+func readme(r config.Resolved, o Options) []byte {
+	var b bytes.Buffer
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("# Run %s", r.RunID)
+	p("")
+	from := ""
+	if o.TemplatePath != "" {
+		from = " from `" + o.TemplatePath + "`"
+	}
+	p("This directory is an ordinary Terraform root module. tfbake wrote it%s, to make the temporary server `%s`", from, r.Name)
+	p("in region %s. The image itself is made through the API and is not part of it.", r.RegionCode)
+	p("")
+	p("What exists:")
+	p("")
+	p("    terraform state list")
+	p("    terraform show")
+	p("")
+	p("Remove it all:")
+	p("")
+	p("    export NCLOUD_ACCESS_KEY=… NCLOUD_SECRET_KEY=…")
+	p("    terraform init")
+	p("    terraform destroy -parallelism=4")
+	p("")
+	p("or `tfbake destroy %s`, which also removes the login key `%s` and afterwards asks the API whether", r.RunID, r.LoginKeyName)
+	p("anything of this run is left. OpenTofu (`tofu`) works as well.")
+	p("")
+	p("`init` fetches the official provider from the registry, or from the mirror your CLI configuration names. Everything")
+	p("this run made has a name that begins with `%s`, or a description that does.", r.Name)
+	if r.Platform == config.Classic {
+		p("")
+		p("`NCLOUD_SUPPORT_VPC` must not be set: provider 3.3.2 would take this for a VPC account.")
+	}
+	if o.CustomGateway {
+		p("")
+		p("The API was reached through a gateway of your own: set `NCLOUD_API_GW` as it was for the run.")
+	}
+	p("")
+	p("`terraform.tfstate` holds the text of `user_data`; treat it as you treat that.")
+	return b.Bytes()
+}
