@@ -1,15 +1,96 @@
 package terraform
 
+import (
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// CLIConfigName is the file in the run directory that serves as terraform's CLI configuration when the user names none.
+const CLIConfigName = ".terraformrc"
+
 // EnvOptions make the child's environment.
 type EnvOptions struct {
 	Environ []string // the caller's, os.Environ()
+	Cwd     string   // relative paths in Environ are taken from here, for the child works elsewhere; empty: left alone
+	Dir     string   // the run directory
 
-	// Credentials and place; empty ones keep what Environ has.
+	// Credentials and place; an empty one keeps what Environ has. They reach terraform through the environment only.
 	AccessKey, SecretKey, Region, Site, APIGateway string
 
-	CLIConfigFile string   // an empty CLI config of ours, used unless Environ names one in TF_CLI_CONFIG_FILE
-	Pass          []string // further names to let through, such as a backend's AWS_ACCESS_KEY_ID
+	Pass []string // further names to let through, such as a backend's AWS_ACCESS_KEY_ID
 }
 
-// Environment builds the environment terraform runs with.
-func Environment(o EnvOptions) map[string]string { return nil }
+// allowed names pass from the caller's environment to terraform's; nothing else does. What stays out changes what
+// terraform does behind our back: TF_CLI_ARGS* adds flags, TF_VAR_* values, TF_WORKSPACE and TF_DATA_DIR move the state,
+// TF_LOG* floods standard error with what may hold secrets, TF_REATTACH_PROVIDERS replaces providers.
+var allowed = []string{
+	"PATH", "HOME", "TMPDIR",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "TF_ENCRYPTION",
+}
+
+// allowedWindows are what programs on Windows cannot do without.
+var allowedWindows = []string{"SystemRoot", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PATHEXT", "ComSpec"}
+
+// refused are NCLOUD_ names that would do harm. Provider 3.3.2 takes any NCLOUD_SUPPORT_VPC for support_vpc = true, even on
+// a Classic account; NCLOUD_ACCESS_KEY_ID is an alias that was resolved before and may be another account's.
+var refused = []string{"NCLOUD_SUPPORT_VPC", "NCLOUD_ACCESS_KEY_ID"}
+
+// paths are allowed names that hold a path.
+var paths = []string{"TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// Environment builds the whole environment terraform runs with.
+//
+// The CLI configuration is the user's only when the user said so with TF_CLI_CONFIG_FILE; otherwise it is a file of ours
+// without any setting, so that a forgotten ~/.terraformrc (dev_overrides, a mirror) cannot change what a bake does. New
+// writes that file.
+func Environment(o EnvOptions) map[string]string {
+	env := map[string]string{}
+	for _, kv := range o.Environ {
+		name, value, ok := strings.Cut(kv, "=")
+		if ok && value != "" && passes(name, o.Pass) {
+			env[name] = value
+		}
+	}
+	for _, name := range paths {
+		if v := env[name]; v != "" && o.Cwd != "" && !filepath.IsAbs(v) {
+			env[name] = filepath.Join(o.Cwd, v)
+		}
+	}
+	if env["TF_CLI_CONFIG_FILE"] == "" {
+		env["TF_CLI_CONFIG_FILE"] = filepath.Join(o.Dir, CLIConfigName)
+	}
+	if env["TF_PLUGIN_CACHE_DIR"] != "" {
+		// Every run has a fresh directory, and so no lock file; without this terraform would fetch the provider again to
+		// learn its checksums, cache or not.
+		env["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
+	}
+	env["CHECKPOINT_DISABLE"] = "1"
+
+	for name, value := range map[string]string{
+		"NCLOUD_ACCESS_KEY": o.AccessKey, "NCLOUD_SECRET_KEY": o.SecretKey, "NCLOUD_REGION": o.Region,
+		"NCLOUD_SITE": o.Site, "NCLOUD_API_GW": o.APIGateway,
+	} {
+		if value != "" {
+			env[name] = value
+		}
+	}
+	if o.APIGateway != "" {
+		// For site gov and fin the official provider overwrites NCLOUD_API_GW with the site's address.
+		delete(env, "NCLOUD_SITE")
+	}
+	return env
+}
+
+func passes(name string, more []string) bool {
+	switch {
+	case slices.Contains(refused, name):
+		return false
+	case slices.Contains(allowed, name), slices.Contains(more, name), strings.HasPrefix(name, "NCLOUD_"):
+		return true
+	}
+	return runtime.GOOS == "windows" && slices.Contains(allowedWindows, name)
+}

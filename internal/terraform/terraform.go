@@ -2,37 +2,494 @@ package terraform
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-version"
+	"github.com/hashicorp/terraform-exec/tfexec"
+	tfjson "github.com/hashicorp/terraform-json"
+)
+
+// Files that terraform and we leave in a run directory.
+const (
+	LogFile     = "terraform.log"   // everything terraform printed, as JSON lines
+	PidFile     = ".terraform.pid"  // process id of the terraform at work; locked as long as it lives
+	ErroredFile = "errored.tfstate" // the state, when it could not be written where it belongs
 )
 
 // Terraform works in one run directory. Its methods must not be called at the same time, but for Kill.
-type Terraform struct{ o Options }
+type Terraform struct {
+	o   Options
+	ver *version.Version
 
-var errUnwritten = errors.New("terraform: not written yet")
+	mu     sync.Mutex
+	kill   context.CancelFunc // ends the running operation's child; nil when none runs
+	killed bool
+}
 
-// New checks the options.
-func New(o Options) (*Terraform, error) { return &Terraform{o: o}, nil }
+// New checks the options, fills in the defaults, and writes the empty CLI configuration that Environment points to.
+func New(o Options) (*Terraform, error) {
+	if o.Binary.Path == "" {
+		return nil, errors.New("terraform: no program given")
+	}
+	v, err := version.NewVersion(o.Binary.Version)
+	if err != nil {
+		return nil, fmt.Errorf("terraform: version %q of %s: %w", o.Binary.Version, o.Binary.Path, err)
+	}
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, fmt.Errorf("terraform: %w", err)
+	}
+	if o.Env == nil {
+		return nil, errors.New("terraform: no environment given") // terraform-exec would hand down all of ours
+	}
+	if bad := tfexec.ProhibitedEnv(maps.Clone(o.Env)); len(bad) > 0 {
+		return nil, fmt.Errorf("terraform: %s must not be in its environment", strings.Join(bad, ", "))
+	}
+	for addr, r := range o.Reattach {
+		if r.Pid == os.Getpid() && !r.Test {
+			return nil, fmt.Errorf("terraform: provider %s runs in this very process, which terraform would end when done: Test must be set", addr)
+		}
+	}
+	if o.Parallelism == 0 {
+		o.Parallelism = 4
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = 2 * time.Minute
+	}
+	if o.Grace == 0 {
+		o.Grace = 65 * time.Minute
+	}
+	own := filepath.Join(o.Dir, CLIConfigName)
+	if o.Env["TF_CLI_CONFIG_FILE"] == own {
+		const text = "# Empty on purpose: tfbake runs terraform without your ~/.terraformrc, unless TF_CLI_CONFIG_FILE names a file.\n"
+		if err := os.WriteFile(own, []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("terraform: %w", err)
+		}
+	}
+	return &Terraform{o: o, ver: v}, nil
+}
 
-// Init prepares the directory: providers, modules, backend.
-func (t *Terraform) Init(ctx context.Context) error { return errUnwritten }
+// ParseReattach reads the value of TF_REATTACH_PROVIDERS.
+func ParseReattach(value string) (Reattach, error) {
+	var r Reattach
+	if err := json.Unmarshal([]byte(value), &r); err != nil {
+		return nil, fmt.Errorf("read the reattach value: %w", err)
+	}
+	return r, nil
+}
 
-// Plan tells what Apply would do.
-func (t *Terraform) Plan(ctx context.Context) ([]Change, error) { return nil, errUnwritten }
+func (t *Terraform) reattach() tfexec.ReattachInfo {
+	if len(t.o.Reattach) == 0 {
+		return nil
+	}
+	info := tfexec.ReattachInfo{}
+	for addr, r := range t.o.Reattach {
+		info[addr] = tfexec.ReattachConfig{Protocol: r.Protocol, ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: r.Test, Addr: tfexec.ReattachConfigAddr(r.Addr)}
+	}
+	return info
+}
 
-// Apply creates everything and returns the server. With an error it returns whatever the state holds.
-func (t *Terraform) Apply(ctx context.Context) (Server, error) { return Server{}, errUnwritten }
+// jsonInit: "init -json" came with Terraform 1.9, and with OpenTofu 1.8 or earlier.
+var jsonInit = version.Must(version.NewVersion("1.9.0"))
 
-// Destroy removes everything the state knows. ctx must be alive: give it one of its own.
-func (t *Terraform) Destroy(ctx context.Context) error { return errUnwritten }
+// Init prepares the directory: providers, modules, backend. With Reattach, neither registry nor lock file is asked for
+// that provider. It may be repeated.
+func (t *Terraform) Init(ctx context.Context) error {
+	opts := []tfexec.InitOption{tfexec.Reattach(t.reattach())}
+	_, err := t.run(ctx, "init", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
+		if t.ver.Core().LessThan(jsonInit) {
+			tf.SetStdout(out)
+			return tf.Init(ctx, opts...)
+		}
+		return tf.InitJSON(ctx, out, opts...)
+	})
+	return err
+}
 
-// Kill ends the running operation at once; safe to call at any time, from any goroutine.
-func (t *Terraform) Kill() {}
+// Plan tells what Apply would do. Nothing is written.
+func (t *Terraform) Plan(ctx context.Context) ([]Change, error) {
+	s, err := t.run(ctx, "plan", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
+		_, err := tf.PlanJSON(ctx, out, tfexec.Reattach(t.reattach()), tfexec.Parallelism(t.o.Parallelism), tfexec.LockTimeout(lockTimeout(t.o)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.changes, nil
+}
 
-// Show reads the state through terraform, from whatever backend it is in.
-func (t *Terraform) Show(ctx context.Context) (State, error) { return State{}, errUnwritten }
+// Apply creates everything and returns the server. With an error it returns whatever the state holds, so that the caller
+// knows what there is to remove.
+func (t *Terraform) Apply(ctx context.Context) (Server, error) {
+	s, err := t.run(ctx, "apply", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
+		return tf.ApplyJSON(ctx, out, t.applyOptions()...)
+	})
+	if err == nil {
+		return serverFromOutputs(s.outputs), nil
+	}
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	state, stateErr := t.State(look)
+	if stateErr != nil {
+		return Server{}, errors.Join(err, stateErr)
+	}
+	return serverFromState(state), err
+}
 
-// ReadState reads terraform.tfstate in dir without terraform.
-func ReadState(dir string) (State, error) { return State{}, errUnwritten }
+func (t *Terraform) applyOptions() []tfexec.ApplyOption {
+	return []tfexec.ApplyOption{tfexec.Reattach(t.reattach()), tfexec.Parallelism(t.o.Parallelism), tfexec.LockTimeout(lockTimeout(t.o))}
+}
 
-// Running tells whether a terraform started by any tfbake still works in dir, and its process id.
-func Running(dir string) (pid int, running bool, err error) { return 0, false, errUnwritten }
+// Destroy removes everything the state knows. ctx must be alive: give it one of its own, with a deadline, not the one
+// whose end is the reason for destroying.
+func (t *Terraform) Destroy(ctx context.Context) error {
+	_, err := t.run(ctx, "destroy", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
+		return tf.DestroyJSON(ctx, out, t.destroyOptions()...)
+	})
+	return err
+}
+
+func (t *Terraform) destroyOptions() []tfexec.DestroyOption {
+	return []tfexec.DestroyOption{tfexec.Reattach(t.reattach()), tfexec.Parallelism(t.o.Parallelism), tfexec.LockTimeout(lockTimeout(t.o))}
+}
+
+func lockTimeout(o Options) string { return fmt.Sprintf("%ds", int(o.LockTimeout/time.Second)) }
+
+// State reads the state from where it is kept: the file in the directory, or the backend, through terraform.
+func (t *Terraform) State(ctx context.Context) (State, error) {
+	if !t.remote() {
+		return ReadState(t.o.Dir)
+	}
+	var pulled string
+	_, err := t.run(ctx, "state pull", func(ctx context.Context, tf *tfexec.Terraform, out *lines) (err error) {
+		pulled, err = tf.StatePull(ctx, tfexec.Reattach(t.reattach()))
+		return err
+	})
+	if err != nil {
+		return State{}, err
+	}
+	if strings.TrimSpace(pulled) == "" {
+		return State{Status: StateMissing}, nil
+	}
+	return parseState([]byte(pulled)), nil
+}
+
+// remote tells whether init has set up a backend other than the local one: it notes that in .terraform.
+func (t *Terraform) remote() bool {
+	b, err := os.ReadFile(filepath.Join(t.o.Dir, ".terraform", StateFile))
+	if err != nil {
+		return false
+	}
+	var f struct {
+		Backend struct {
+			Type string `json:"type"`
+		} `json:"backend"`
+	}
+	return json.Unmarshal(b, &f) == nil && f.Backend.Type != "" && f.Backend.Type != "local"
+}
+
+// PushState makes the state in file (errored.tfstate, a backup) the current one.
+func (t *Terraform) PushState(ctx context.Context, file string) error {
+	_, err := t.run(ctx, "state push", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
+		return tf.StatePush(ctx, file, tfexec.LockTimeout(lockTimeout(t.o)))
+	})
+	return err
+}
+
+// Show reads the state as terraform shows it ("terraform show -json"), from whatever backend it is in. It needs the
+// provider, which State does not.
+func (t *Terraform) Show(ctx context.Context) (State, error) {
+	var shown *tfjson.State
+	_, err := t.run(ctx, "show", func(ctx context.Context, tf *tfexec.Terraform, out *lines) (err error) {
+		shown, err = tf.Show(ctx, tfexec.Reattach(t.reattach()))
+		return err
+	})
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Status: StateEmpty, TerraformVersion: shown.TerraformVersion, Outputs: map[string]string{}}
+	if shown.Values == nil {
+		return s, nil
+	}
+	for name, o := range shown.Values.Outputs {
+		if v, ok := o.Value.(string); ok && !o.Sensitive {
+			s.Outputs[name] = v
+		}
+	}
+	s.Resources = shownResources(shown.Values.RootModule)
+	if len(s.Resources) > 0 {
+		s.Status = StateFilled
+	}
+	return s, nil
+}
+
+func shownResources(m *tfjson.StateModule) []Resource {
+	if m == nil {
+		return nil
+	}
+	var out []Resource
+	for _, r := range m.Resources {
+		if r.Mode != tfjson.ManagedResourceMode {
+			continue
+		}
+		res := Resource{Address: r.Address, Type: r.Type, Tainted: r.Tainted, Deposed: r.DeposedKey, Attributes: map[string]string{}}
+		var secret map[string]json.RawMessage
+		_ = json.Unmarshal(r.SensitiveValues, &secret)
+		for name, v := range r.AttributeValues {
+			switch v := v.(type) {
+			case string, bool, json.Number, float64:
+				if string(secret[name]) != "true" && !neverKept[name] {
+					res.Attributes[name] = fmt.Sprint(v)
+				}
+			}
+		}
+		res.ID = res.Attributes["id"]
+		out = append(out, res)
+	}
+	for _, c := range m.ChildModules {
+		out = append(out, shownResources(c)...)
+	}
+	return out
+}
+
+// Kill ends the running operation at once, with everything it started; what was being created then may exist and be in
+// no state. Safe to call at any time, from any goroutine. An operation started afterwards is not affected.
+func (t *Terraform) Kill() {
+	t.mu.Lock()
+	kill := t.kill
+	if kill != nil {
+		t.killed = true
+	}
+	t.mu.Unlock()
+	if kill != nil {
+		killGroup(filepath.Join(t.o.Dir, PidFile))
+		kill()
+	}
+}
+
+// run executes one operation: it waits for a predecessor to leave the directory, starts the program, turns its output
+// into the story, and its end into an *Error.
+func (t *Terraform) run(ctx context.Context, op string, start func(context.Context, *tfexec.Terraform, *lines) error) (*stream, error) {
+	s := newStream(t.o.Log)
+	began := time.Now()
+	if ctx.Err() != nil {
+		return s, t.failure(ctx, op, s, context.Cause(ctx), began)
+	}
+	if err := t.waitForPredecessor(ctx); err != nil {
+		return s, t.failure(ctx, op, s, err, began)
+	}
+
+	// The child's context ends with ours, and with Kill.
+	child, kill := context.WithCancel(ctx)
+	defer kill()
+	t.mu.Lock()
+	t.kill, t.killed = kill, false
+	t.mu.Unlock()
+
+	defer context.AfterFunc(ctx, func() { t.interrupted(ctx, s) })()
+	deadline := t.killAfterGrace(ctx)
+	defer deadline()
+
+	out := &lines{to: s}
+	follow := newFollower(filepath.Join(t.o.Dir, LogFile), &lines{to: s})
+	err := onLockedThread(func() error {
+		tf, err := t.command()
+		if err != nil {
+			return err
+		}
+		return start(child, tf, out)
+	})
+	follow.finish()
+	out.Close()
+
+	t.mu.Lock()
+	t.kill = nil
+	t.mu.Unlock()
+	if err != nil {
+		return s, t.failure(ctx, op, s, err, began)
+	}
+	return s, nil
+}
+
+// command makes the terraform-exec instance of one operation: the methods with JSON output set its standard output, so
+// it cannot be shared.
+func (t *Terraform) command() (*tfexec.Terraform, error) {
+	program, env := launcher(t.o)
+	tf, err := tfexec.NewTerraform(t.o.Dir, program)
+	if err != nil {
+		return nil, err
+	}
+	if err := tf.SetEnv(env); err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "windows" {
+		// killAfterGrace comes first, and takes the provider along.
+		if err := tf.SetWaitDelay(t.o.Grace + 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	return tf, nil
+}
+
+// onLockedThread runs f on a thread of its own. On Linux the kernel sends the parent-death signal when the *thread* that
+// started the child ends (golang/go#27505); this one does not end before f.
+func onLockedThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		done <- f()
+	}()
+	return <-done
+}
+
+// interrupted tells what is awaited after the context has ended and terraform has been asked to stop.
+func (t *Terraform) interrupted(ctx context.Context, s *stream) {
+	t.mu.Lock()
+	running := t.kill != nil && !t.killed
+	t.mu.Unlock()
+	if !running || t.o.Log == nil {
+		return
+	}
+	if busy := s.waitingFor(); busy != "" {
+		t.o.Log.Info("stopping: terraform finishes what it is at, so that nothing is lost (%s); at most %s", busy, duration(t.o.Grace))
+	} else {
+		t.o.Log.Info("stopping terraform")
+	}
+}
+
+// killAfterGrace kills a child that is still there long after it was asked to stop. The returned function calls it off.
+func (t *Terraform) killAfterGrace(ctx context.Context) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+		}
+		timer := time.NewTimer(t.o.Grace)
+		defer timer.Stop()
+		select {
+		case <-over:
+		case <-timer.C:
+			if t.o.Log != nil {
+				t.o.Log.Info("terraform has not stopped within %s: killing it", duration(t.o.Grace))
+			}
+			t.Kill()
+		}
+	}()
+	return sync.OnceFunc(func() { close(over) })
+}
+
+// waitForPredecessor waits for a terraform that an earlier, dead tfbake left at work in the directory: it was interrupted
+// when its parent died and is finishing, see launch.
+func (t *Terraform) waitForPredecessor(ctx context.Context) error {
+	told := false
+	deadline := time.Now().Add(t.o.LockTimeout)
+	for {
+		pid, running, err := Running(t.o.Dir)
+		if err != nil || !running {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("terraform (process %d) still works in %s after %s; end it, or wait for it", pid, t.o.Dir, duration(t.o.LockTimeout))
+		}
+		if !told && t.o.Log != nil {
+			t.o.Log.Info("waiting for terraform (process %d), which still works in this directory", pid)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// failure builds the Error of an operation.
+func (t *Terraform) failure(ctx context.Context, op string, s *stream, err error, began time.Time) *Error {
+	s.mu.Lock()
+	diags := s.diagnostics
+	output := strings.Join(s.text, "\n")
+	s.mu.Unlock()
+	t.mu.Lock()
+	killed := t.killed
+	t.mu.Unlock()
+
+	e := &Error{Op: op, Diagnostics: diags, Output: output, Killed: killed, Canceled: ctx.Err() != nil}
+	e.Err = plainExit(err)
+	if e.Canceled {
+		// terraform-exec's error answers true to both Canceled and DeadlineExceeded; the cause knows which it was.
+		e.Err = context.Cause(ctx)
+	}
+	if e.Output == "" && !e.Canceled {
+		if text := stderrOf(err); text != "" {
+			e.Output = text
+		}
+	}
+	for i := range e.Diagnostics {
+		if t.o.Locate != nil {
+			e.Diagnostics[i].Place = t.o.Locate(e.Diagnostics[i])
+		}
+	}
+	if p := filepath.Join(t.o.Dir, ErroredFile); exists(p) {
+		e.ErroredState = p
+	}
+	if p := filepath.Join(t.o.Dir, "crash.log"); newer(p, began) {
+		e.CrashLog = p
+	}
+	e.Hint = hint(e.Diagnostics, e.Output, t.o)
+	return e
+}
+
+// plainExit reduces terraform-exec's "exit status 1\n<all of standard error>" to the first part; the text is in Output.
+func plainExit(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit
+	}
+	return err
+}
+
+func stderrOf(err error) string {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return ""
+	}
+	_, text, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimSpace(text)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func newer(path string, t time.Time) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.ModTime().After(t.Add(-time.Second))
+}
+
+// readPid reads a process id; 0 when there is none.
+func readPid(path string) (int, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var pid int
+	_, _ = fmt.Sscan(string(b), &pid)
+	return pid, nil
+}
