@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
@@ -81,6 +82,10 @@ type Command struct {
 	Stdout, Stderr io.Writer
 }
 
+// errConnection is wrapped by all methods of a Communicator when there was no connection, or it broke: the same call may
+// work later. A command that had started is ErrDisconnected instead.
+var errConnection = errors.New("no connection to the server")
+
 // ErrDisconnected is wrapped by Run when the connection broke while a command ran.
 var ErrDisconnected = errors.New("the connection was lost while the command ran")
 
@@ -114,12 +119,15 @@ type Options struct {
 
 	Story    *ui.Story
 	Redactor *redact.Redactor // learns the secrets the steps resolve to; nil: nothing is redacted
-	Dir      string           // the template's directory: shell-local and ansible run here
+	Dir      string           // where shell-local and ansible run; empty: the working directory, as with Packer
 	// OnStep is told when a step starts and ends, before the next one starts; an error stops the run (a step that
 	// cannot be noted must not run). nil: nobody.
 	OnStep func(StepEvent) error
 	// Ask waits for the person at the terminal (breakpoint); nil: there is nobody, breakpoints pass with a note.
 	Ask func(ctx context.Context, question string, echo bool) (string, error)
+	// Stopped asks the cloud whether the server has stopped; nil: nobody knows. It tells a last step that shut the
+	// server down (sysprep) from a lost connection.
+	Stopped func(ctx context.Context) (bool, error)
 }
 
 // StepEvent tells the progress of a step.
@@ -148,3 +156,19 @@ type StepError struct {
 	Step  *config.Step
 	Err   error
 }
+
+func (e *StepError) Error() string {
+	what := e.Step.Type
+	if e.Step.Name != "" {
+		what += fmt.Sprintf(" %q", e.Step.Name)
+	}
+	if e.Step.Range.Filename != "" {
+		what += fmt.Sprintf(", %s:%d", filepath.Base(e.Step.Range.Filename), e.Step.Range.Start.Line)
+	}
+	if e.Index < 0 {
+		return fmt.Sprintf("error-cleanup-provisioner (%s): %s", what, e.Err)
+	}
+	return fmt.Sprintf("provisioner %d (%s): %s", e.Index+1, what, e.Err)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }

@@ -1,0 +1,287 @@
+package provision
+
+// What is done over an SSH connection: keep it, run commands.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// probe runs the smallest command there is, which sh, cmd.exe and PowerShell all know: a server may let a user in only
+// to say that it wants another one, or take connections while it is not ready to run anything.
+func (s *sshComm) probe(ctx context.Context, conn *sshConn) *ConnectError {
+	sess, err := newSession(ctx, conn.client)
+	if err != nil {
+		return stageError(StageSession, "logged in, but the server opens no session: %w", err)
+	}
+	defer sess.Close()
+	stop := context.AfterFunc(ctx, func() { conn.close() })
+	defer stop()
+	var out limitedBuffer
+	sess.Stdout, sess.Stderr = &out, &out
+	err = sess.Run("exit 0")
+	var exit *ssh.ExitError
+	said := out.String()
+	switch {
+	case ctx.Err() != nil:
+		return stageError(StageSession, "logged in, but a command (exit 0) does not end within %s", handshakeTimeout)
+	case errors.As(err, &exit) && strings.Contains(strings.ToLower(said), "please login as"):
+		return stageError(StageUser, "the server lets %s in only to say: %s", s.user, said)
+	case errors.As(err, &exit), err == nil:
+		return nil // an odd shell is the provisioners' business
+	}
+	return stageError(StageSession, "logged in, but no command can be run: %w", err)
+}
+
+// limitedBuffer keeps the first 1,000 bytes of what is written to it, from whichever goroutine.
+type limitedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if room := 1000 - b.b.Len(); room > 0 {
+		b.b.Write(p[:min(len(p), room)])
+	}
+	return len(p), nil
+}
+
+func (b *limitedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.TrimSpace(b.b.String())
+}
+
+// newSession opens a session; a connection that is silently gone would let the library wait for ever.
+func newSession(ctx context.Context, client *ssh.Client) (*ssh.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	type result struct {
+		sess *ssh.Session
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		sess, err := client.NewSession()
+		done <- result{sess, err}
+	}()
+	select {
+	case r := <-done:
+		return r.sess, r.err
+	case <-ctx.Done():
+		client.Close()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// keepAlive asks the server for a sign of life now and then, and closes a connection that gives none.
+func (s *sshComm) keepAlive(conn *sshConn) {
+	every := s.c.KeepAliveInterval
+	if every < 0 {
+		return
+	}
+	if every == 0 {
+		every = keepAliveEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	giveUp := max(keepAliveGiveUp, 3*every)
+	for {
+		select {
+		case <-conn.ended:
+			return
+		case <-tick.C:
+		}
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			conn.client.SendRequest("keepalive@openssh.com", true, nil)
+		}()
+		t := time.NewTimer(giveUp)
+		select {
+		case <-conn.ended:
+		case <-answered:
+		case <-t.C:
+			conn.close()
+		}
+		t.Stop()
+	}
+}
+
+// open returns a session, on a new connection when the old one is lost.
+func (s *sshComm) open(ctx context.Context) (*ssh.Session, *sshConn, error) {
+	s.mu.Lock()
+	conn, closed := s.conn, s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil, nil, errors.New("the SSH connection is closed")
+	}
+	if conn != nil && conn.alive() {
+		sess, err := newSession(ctx, conn.client)
+		if err == nil {
+			return sess, conn, nil
+		}
+		var refused *ssh.OpenChannelError
+		if ctx.Err() != nil || errors.As(err, &refused) && conn.alive() {
+			return nil, nil, fmt.Errorf("%w: open a session: %w", errConnection, err)
+		}
+	}
+	s.drop(conn)
+	conn, failed := s.attempt(ctx)
+	if failed != nil {
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		if final(failed.Stage) {
+			return nil, nil, fmt.Errorf("reconnect to %s: %w", s.addr, failed.Err)
+		}
+		return nil, nil, fmt.Errorf("%w: %w", errConnection, failed.Err)
+	}
+	s.mu.Lock()
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		conn.close()
+		return nil, nil, errors.New("the SSH connection is closed")
+	case s.conn != nil && s.conn.alive(): // another call was quicker
+		conn.close()
+		conn = s.conn
+	default:
+		s.conn = conn
+	}
+	s.mu.Unlock()
+	sess, err := newSession(ctx, conn.client)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: open a session: %w", errConnection, err)
+	}
+	return sess, conn, nil
+}
+
+// drop closes the connection if it is still conn; nil: whichever there is.
+func (s *sshComm) drop(conn *sshConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil || conn != nil && s.conn != conn {
+		return
+	}
+	s.conn.close()
+	s.conn = nil
+}
+
+// Reconnect drops the connection and waits for the server to let us in again.
+func (s *sshComm) Reconnect(ctx context.Context) error {
+	s.drop(nil)
+	return s.connect(ctx)
+}
+
+// lost is closed when the connection there is now has ended; nil when there is none.
+func (s *sshComm) lost() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.ended
+}
+
+// Close ends the connection and the tunnels. Calls under way fail.
+func (s *sshComm) Close() error {
+	s.mu.Lock()
+	conn := s.conn
+	s.conn, s.closed = nil, true
+	s.mu.Unlock()
+	s.locals.close()
+	if conn != nil {
+		conn.close()
+	}
+	if s.agent != nil {
+		s.agent.conn.Close()
+	}
+	return nil
+}
+
+// Run runs a command with the user's shell.
+func (s *sshComm) Run(ctx context.Context, c Command) (int, error) {
+	sess, conn, err := s.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer sess.Close()
+	if conn.forward {
+		agent.RequestAgentForwarding(sess) // a server may say no; the command will tell if it needed it
+	}
+	if s.c.PTY {
+		modes := ssh.TerminalModes{ssh.ECHO: 0, ssh.TTY_OP_ISPEED: 115200, ssh.TTY_OP_OSPEED: 115200}
+		if err := sess.RequestPty("xterm", 40, 200, modes); err != nil {
+			return 0, fmt.Errorf("ssh_pty: the server gives no terminal: %w", err)
+		}
+	}
+	sess.Stdin, sess.Stdout, sess.Stderr = c.Stdin, c.Stdout, c.Stderr
+	return wait(ctx, sess, conn, c.Line)
+}
+
+// wait starts the command and waits for its end. When ctx ends first, the command is killed.
+func wait(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) (int, error) {
+	done := make(chan error, 1)
+	if err := start(ctx, sess, conn, line); err != nil {
+		return 0, err
+	}
+	go func() { done <- sess.Wait() }()
+	select {
+	case err := <-done:
+		return exitCode(err)
+	case <-ctx.Done():
+	}
+	// A server that is gone may not even take the signal; nothing here waits for it.
+	go func() {
+		sess.Signal(ssh.SIGTERM)
+		time.Sleep(500 * time.Millisecond)
+		sess.Signal(ssh.SIGKILL)
+		sess.Close()
+	}()
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+	return 0, context.Cause(ctx)
+}
+
+func start(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) error {
+	stop := context.AfterFunc(ctx, func() { sess.Close() })
+	err := sess.Start(line)
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if !conn.alive() || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: start a command: %w", errConnection, err)
+	}
+	return fmt.Errorf("start a command: %w", err)
+}
+
+// exitCode turns what the library says about the end of a command into its exit code: 128+n when it died of a signal.
+func exitCode(err error) (int, error) {
+	var exit *ssh.ExitError
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.As(err, &exit):
+		return exit.ExitStatus(), nil
+	}
+	return 0, fmt.Errorf("%w (%w)", ErrDisconnected, err)
+}
