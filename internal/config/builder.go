@@ -17,7 +17,6 @@ import (
 type builder struct {
 	Source
 	regionCode string
-	baseSize   int
 	comm       Communicator
 	ssh, winrm endpoint
 	sshWait    time.Duration
@@ -284,7 +283,7 @@ func keyTypeCheck(d *decoder, key string, v value) {
 // homeFileCheck is fileCheck for keys where "~/" means the user's home.
 func homeFileCheck(d *decoder, key string, v value) {
 	if s, err := asString(v.v); err == nil && d.onDisk && s != "" {
-		d.fileExists(key, expandHome(s), v.rng)
+		d.fileExists(key, s, v.rng)
 	}
 }
 
@@ -582,10 +581,10 @@ func finishCommunicator(d *decoder, b *builder) {
 	}
 	if c.Type == "none" {
 		c.Port = 0
-		return
 	}
 	if c.Type != "ssh" {
-		c.TemporaryKeyPairType = ""
+		// What only SSH has would only mislead.
+		c.TemporaryKeyPairType, c.HandshakeAttempts, c.KeepAliveInterval, c.ProxyPort, c.Bastion = "", 0, 0, 0, Bastion{}
 		return
 	}
 

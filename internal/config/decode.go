@@ -142,6 +142,7 @@ type decoder struct {
 	obj     object
 	keys    map[string]item // today's name -> where it was set
 	pending map[string]bool // keys whose value is not known yet
+	also    []string        // keys that belong to the block and are read elsewhere: for suggestions
 }
 
 func (d *decoder) add(sev hcl.DiagnosticSeverity, r hcl.Range, summary, format string, args ...any) {
@@ -216,10 +217,13 @@ func decode[T any](d *decoder, s *schema[T], o object) T {
 			continue
 		}
 		if !ok {
-			d.unknownKey(it, s.what, s.hints, s.names())
+			if meant := byName[d.unknownKey(it, s.what, s.hints, s.names())]; meant != nil && !d.has(meant.name) {
+				// Rules between keys must not complain that it is missing as well.
+				d.keys[meant.name], d.pending[meant.name] = it, true
+			}
 			continue
 		}
-		if before, twice := d.keys[f.name]; twice {
+		if before, twice := d.keys[f.name]; twice && (before.key == f.name || byName[before.key] == f) {
 			d.errorf(it.rng, fmt.Sprintf("%s is set twice", f.name), "%q and %q mean the same. Remove one of them (the other is on line %d).",
 				before.key, it.key, before.rng.Start.Line)
 			continue
@@ -273,17 +277,19 @@ func (s *schema[T]) rawKeys() map[string]bool {
 	return out
 }
 
-func (d *decoder) unknownKey(it item, what string, hints map[string]string, names []string) {
+// unknownKey complains about a key and returns the one that was probably meant.
+func (d *decoder) unknownKey(it item, what string, hints map[string]string, names []string) string {
 	summary := fmt.Sprintf("Unknown key %q", it.key)
 	if hint, ok := hints[it.key]; ok {
 		d.errorf(it.rng, summary, "%s", hint)
-		return
+		return ""
 	}
-	if s := suggest(it.key, names); s != "" {
+	if s := suggest(it.key, append(names, d.also...)); s != "" {
 		d.errorf(it.rng, summary, "%s has no such key. Did you mean %q?", upperFirst(what), s)
-		return
+		return s
 	}
-	d.errorf(it.rng, summary, "%s has no such key. Remove it, or begin its name with \"_\" at the top level to keep it as a comment.", upperFirst(what))
+	d.errorf(it.rng, summary, "%s has no such key. Remove it.", upperFirst(what))
+	return ""
 }
 
 // set converts a value into the Go field behind p, complaining at the exact element that does not fit.
@@ -619,7 +625,7 @@ func fileCheck(d *decoder, key string, v value) {
 }
 
 func (d *decoder) fileExists(key, name string, r hcl.Range) bool {
-	path := absPath(d.cwd, name)
+	path := absPath(d.cwd, expandHome(name))
 	if _, err := d.files.Stat(path); err != nil {
 		why := "cannot be read: " + errText(err)
 		if os.IsNotExist(err) {

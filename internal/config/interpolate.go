@@ -339,7 +339,7 @@ func didYouMean(given string, names []string) string {
 	if s := suggest(given, names); s != "" {
 		return fmt.Sprintf("Did you mean %q?", s)
 	}
-	return "There are " + strings.Join(names, ", ") + "."
+	return "Known: " + strings.Join(names, ", ") + "."
 }
 
 // parseTree reads a template without minding which functions exist. The parser is known not to survive everything.

@@ -186,6 +186,17 @@ func finish(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
+// errorsOnly leaves out warnings: those of a step have been given when the template was loaded.
+func errorsOnly(diags hcl.Diagnostics) hcl.Diagnostics {
+	var out hcl.Diagnostics
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // stepMeta is what every provisioner and post-processor may say about when and how it runs.
 type stepMeta struct {
 	Type, Name      string

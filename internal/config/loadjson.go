@@ -487,6 +487,7 @@ func noBuilds(names []string) *hcl.Diagnostic {
 // builder decodes a builder's keys into the build.
 func (l *jsonLoader) builder(build *Build, obj object) {
 	d := l.decoder(true)
+	d.also = []string{"name", "type"}
 	b := decode(d, builderSchema, obj)
 	l.diags = append(l.diags, d.diags...)
 	build.Source, build.Communicator = b.Source, b.comm
@@ -639,6 +640,7 @@ func (l *jsonLoader) step(n *jsonNode, kind string, eng engine, buildName, rawNa
 			obj = obj.merge(o)
 		}
 		d := l.decoder(onDisk)
+		d.also = metaKeys
 		out := t.decode(d, obj)
 		return out, append(diags, d.diags...)
 	}
@@ -646,7 +648,7 @@ func (l *jsonLoader) step(n *jsonNode, kind string, eng engine, buildName, rawNa
 		eng := eng
 		eng.run = &v
 		out, diags := evaluate(eng, false)
-		return out, finish(diags)
+		return out, errorsOnly(finish(diags))
 	}
 	_, diags = evaluate(eng, true)
 	l.diags = append(l.diags, diags...)

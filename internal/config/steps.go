@@ -135,7 +135,7 @@ func (k *scriptKeys) finish(d *decoder) (inline, scripts, vars []string) {
 	case len(given) == 0:
 		d.errorf(d.obj.rng, "Nothing to run", "Set inline to a list of commands, or script or scripts to files on this machine.")
 	case len(given) > 1:
-		d.errorf(d.keyAt(given[1]), fmt.Sprintf("%s and %s cannot both be set", given[0], given[1]), "Make two provisioners of them; they run in order.")
+		d.errorf(d.keyAt(given[1]), fmt.Sprintf("%s and %s cannot both be set", given[0], given[1]), "Keep one; the rest goes into a step of its own. Steps run in order.")
 	}
 	inline, scripts = k.inline, k.scripts
 	if k.script != "" {
