@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/ncloud"
@@ -59,14 +60,18 @@ type Options struct {
 	// Client is a ready-made API client, used whatever access key, secret key, region and site the provider block or the
 	// environment name: the parent's credentials need not be handed to terraform at all. Nil: each configure makes one.
 	Client *ncloud.Client
-	// Transport carries the calls of clients made by configure. Nil: http.DefaultTransport.
+	// Transport carries the calls of clients made by configure. Nil: a transport of the client's own.
 	Transport http.RoundTripper
+	// Env looks up environment variables. Nil: os.Getenv, which in a Reattach is this process's environment, not the one
+	// terraform runs with.
+	Env func(string) string
 
-	// PollMin and PollMax bound the pause between two questions of a wait: it starts with the first and grows to the second.
-	// Zero: a quarter of a second and ten seconds.
+	// PollMin and PollMax bound the pause between two questions of a wait, which starts with the first and grows to the
+	// second, in clients made by configure. Zero: the client's defaults, 300 ms and 5 s.
 	PollMin, PollMax time.Duration
 
-	// Log takes a line per API step of an operation ("server 123: RUN"). It gets no secret. Nil: nothing is written.
+	// Log takes a line per step of an operation ("waiting for server 123 to be RUN: INIT/NULL"). It gets no secret. Nil:
+	// nothing is written. Writes come from several goroutines, one at a time.
 	Log io.Writer
 }
 
@@ -93,6 +98,17 @@ func ReattachEnv(info map[string]ReattachConfig) (string, error) {
 		return "", fmt.Errorf("write the reattach value: %w", err)
 	}
 	return string(b), nil
+}
+
+var logging sync.Mutex
+
+func logTo(w io.Writer, format string, args ...any) {
+	if w == nil {
+		return
+	}
+	logging.Lock()
+	defer logging.Unlock()
+	fmt.Fprintf(w, format+"\n", args...) // a log that fails must not fail the operation
 }
 
 // Reattach serves the provider inside this process until stop is called or ctx ends, and returns how Terraform and OpenTofu

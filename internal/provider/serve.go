@@ -2,26 +2,273 @@ package provider
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
+// The plugin handshake of Terraform's providers. The cookie is no secret: it tells a person who starts a plugin by hand that
+// this is not how it is used.
+const (
+	cookieKey   = "TF_PLUGIN_MAGIC_COOKIE"
+	cookieValue = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"
+
+	protocolVersion = 6
+	maxMessage      = 256 << 20
+)
+
+// reattach serves the plugin protocol on a socket of our own rather than through go-plugin's Serve, which would choose the
+// socket's place by an environment variable of the whole process, and lets a client end the server.
 func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func(), error) {
-	return nil, func() {}, errors.New("serve the embedded provider: not yet")
+	listener, dir, err := listen()
+	if err != nil {
+		return nil, nil, fmt.Errorf("serve the embedded provider: %w", err)
+	}
+	// Terraform's messages, its state among them, outgrow gRPC's 4 MB.
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))
+	up := health.NewServer()
+	up.SetServingStatus("plugin", grpc_health_v1.HealthCheckResponse_SERVING)
+	grpc_health_v1.RegisterHealthServer(server, up)
+
+	calls := &counted{engine: newEngine(o)}
+	plugin := &tf6server.GRPCProviderPlugin{Name: Addresses[0], GRPCProvider: func() tfprotov6.ProviderServer { return calls }}
+	if err := plugin.GRPCServer(nil, server); err != nil {
+		listener.Close()
+		os.RemoveAll(dir)
+		return nil, nil, fmt.Errorf("serve the embedded provider: %w", err)
+	}
+
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // ends with Stop; another end shows as terraform's failing calls
+	}()
+	var once sync.Once
+	done := make(chan struct{})
+	end := func() {
+		once.Do(func() {
+			server.Stop() // closes socket and connections; the calls' contexts end
+			<-served
+			calls.wait()
+			os.RemoveAll(dir)
+			close(done)
+		})
+		<-done
+	}
+	unwatch := context.AfterFunc(ctx, end)
+	stop := func() {
+		unwatch()
+		end()
+	}
+
+	config := ReattachConfig{
+		Protocol: "grpc", ProtocolVersion: protocolVersion, Pid: os.Getpid(), Test: true,
+		Addr: ReattachAddr{Network: listener.Addr().Network(), String: listener.Addr().String()},
+	}
+	info := map[string]ReattachConfig{}
+	for _, address := range Addresses {
+		info[address] = config
+	}
+	return info, stop, nil
+}
+
+// listen opens a socket that only this user reaches: a unix socket in a directory of its own, or, where those are not to be
+// had, a loopback port. A socket's path may be about 100 bytes long, so a deep temporary directory is passed by.
+func listen() (net.Listener, string, error) {
+	var errs []error
+	if runtime.GOOS != "windows" {
+		for _, base := range []string{"", "/tmp"} {
+			dir, err := os.MkdirTemp(base, "tfbake-") // 0700
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			l, err := net.Listen("unix", filepath.Join(dir, "p"))
+			if err == nil {
+				return l, dir, nil
+			}
+			errs = append(errs, err)
+			os.RemoveAll(dir)
+		}
+		return nil, "", errors.Join(errs...)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return l, "", err
+}
+
+// counted knows how many changes and reads are under way, so that a stop can wait for them.
+type counted struct {
+	*engine
+	running sync.WaitGroup
+}
+
+func (c *counted) wait() { c.running.Wait() }
+
+func (c *counted) ConfigureProvider(ctx context.Context, r *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
+	c.running.Add(1)
+	defer c.running.Done()
+	return c.engine.ConfigureProvider(ctx, r)
+}
+
+func (c *counted) ReadResource(ctx context.Context, r *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
+	c.running.Add(1)
+	defer c.running.Done()
+	return c.engine.ReadResource(ctx, r)
+}
+
+func (c *counted) ApplyResourceChange(ctx context.Context, r *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+	c.running.Add(1)
+	defer c.running.Done()
+	return c.engine.ApplyResourceChange(ctx, r)
+}
+
+func (c *counted) ReadDataSource(ctx context.Context, r *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
+	c.running.Add(1)
+	defer c.running.Done()
+	return c.engine.ReadDataSource(ctx, r)
+}
+
+// pluginName is the file name under which terraform finds the flavour's provider.
+func pluginName(f Flavour) string {
+	name := "terraform-provider-ncloud_v" + f.Version()
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return name
 }
 
 // PluginFlavour says whether this process was started by terraform or tofu as a provider plugin, and of which flavour. It
-// asks for the magic cookie in the environment and for the program's name (see InstallMirror).
-func PluginFlavour() (Flavour, bool) { return VPC, false }
+// goes by the magic cookie in the environment and the program's name (see InstallMirror). main asks it first of all: a
+// plugin process must write nothing to standard output but the handshake.
+func PluginFlavour() (Flavour, bool) {
+	return pluginFlavour(os.Args[0], os.Getenv)
+}
+
+func pluginFlavour(program string, env func(string) string) (Flavour, bool) {
+	if env(cookieKey) != cookieValue {
+		return VPC, false
+	}
+	base := filepath.Base(program)
+	for _, f := range []Flavour{VPC, Classic} {
+		if strings.EqualFold(base, pluginName(f)) {
+			return f, true
+		}
+	}
+	return VPC, false
+}
 
 // Serve is the main program of a plugin process: it serves the flavour to the terraform that started it, and returns when
-// that has ended. Only to be called when PluginFlavour says so: it owns standard output.
-func Serve(ctx context.Context, f Flavour) error {
-	return errors.New("serve the provider: not yet")
+// that has ended it. Only to be called when PluginFlavour says so: it owns standard output and ignores interrupts, which
+// terraform passes on in its own way.
+func Serve(f Flavour) error {
+	e := newEngine(Options{Flavour: f})
+	if err := tf6server.Serve(Addresses[0], func() tfprotov6.ProviderServer { return e }); err != nil {
+		return fmt.Errorf("serve the provider: %w", err)
+	}
+	return nil
 }
 
 // InstallMirror lays this program down as the official provider's plugin below dir, which is a run directory, in
-// terraform.d/plugins: Terraform's implied local mirror. A terraform started in dir then finds the provider without
-// any registry. It returns the path of the plugin. The program is hard linked, or copied where that cannot be.
+// terraform.d/plugins: Terraform's implied local mirror, and OpenTofu's. A terraform started in dir then finds the
+// provider without any registry. It returns the path of the plugin in Terraform's part. The program is hard linked, or
+// copied where that cannot be. Doing it again replaces what is there if it is another program.
 func InstallMirror(dir string, f Flavour) (string, error) {
-	return "", errors.New("lay down the provider plugin: not yet")
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return "", fmt.Errorf("lay down the provider plugin: find this program: %w", err)
+	}
+	return installMirror(dir, f, self)
+}
+
+func installMirror(dir string, f Flavour, program string) (string, error) {
+	var first string
+	for _, address := range Addresses {
+		path := filepath.Join(dir, "terraform.d", "plugins", filepath.FromSlash(address), f.Version(), runtime.GOOS+"_"+runtime.GOARCH, pluginName(f))
+		if first == "" {
+			first = path
+		}
+		if err := place(program, path); err != nil {
+			return "", fmt.Errorf("lay down the provider plugin %s: %w", path, err)
+		}
+	}
+	return first, nil
+}
+
+// place makes path the program: a hard link, or a copy that appears whole or not at all.
+func place(program, path string) error {
+	if sameProgram(program, path) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if os.Link(program, path) == nil {
+		return nil
+	}
+	in, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(path), ".plugin-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // does nothing after the rename
+	_, err = io.Copy(out, in)
+	err = errors.Join(err, out.Chmod(0o700), out.Sync(), out.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), path)
+}
+
+// sameProgram says whether path is the program already, as a link or by content.
+func sameProgram(program, path string) bool {
+	a, errA := os.Stat(program)
+	b, errB := os.Stat(path)
+	if errA != nil || errB != nil {
+		return false
+	}
+	if os.SameFile(a, b) {
+		return true
+	}
+	if a.Size() != b.Size() || b.Mode()&0o100 == 0 && runtime.GOOS != "windows" {
+		return false
+	}
+	sumA, errA := sum(program)
+	sumB, errB := sum(path)
+	return errA == nil && errB == nil && sumA == sumB
+}
+
+func sum(path string) (out [sha256.Size]byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return out, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return out, err
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }
