@@ -150,11 +150,12 @@ func pluginName(f Flavour) string {
 	return name
 }
 
-// PluginFlavour says whether this process was started by terraform or tofu as a provider plugin, and of which flavour. It
-// goes by the magic cookie in the environment and the program's name (see InstallMirror). main asks it first of all: a
-// plugin process must write nothing to standard output but the handshake.
-func PluginFlavour() (Flavour, bool) {
-	return pluginFlavour(os.Args[0], os.Getenv)
+// StartedByTerraform says whether this process was started by terraform or tofu as a provider plugin: by the magic cookie
+// in the environment and the program's name (see InstallMirror). main asks it first of all, for a plugin process must
+// write nothing to standard output but the handshake.
+func StartedByTerraform() bool {
+	_, ok := pluginFlavour(os.Args[0], os.Getenv)
+	return ok
 }
 
 func pluginFlavour(program string, env func(string) string) (Flavour, bool) {
@@ -170,10 +171,14 @@ func pluginFlavour(program string, env func(string) string) (Flavour, bool) {
 	return VPC, false
 }
 
-// Serve is the main program of a plugin process: it serves the flavour to the terraform that started it, and returns when
-// that has ended it. Only to be called when PluginFlavour says so: it owns standard output and ignores interrupts, which
-// terraform passes on in its own way.
-func Serve(f Flavour) error {
+// Serve is the main program of a plugin process: it serves the flavour the program is named after to the terraform that
+// started it, and returns when that has ended it. Only to be called when StartedByTerraform: it owns standard output and
+// ignores interrupts, which terraform passes on in its own way.
+func Serve() error {
+	f, ok := pluginFlavour(os.Args[0], os.Getenv)
+	if !ok {
+		return errors.New("serve the provider: this process was not started by terraform")
+	}
 	e := newEngine(Options{Flavour: f})
 	if err := tf6server.Serve(Addresses[0], func() tfprotov6.ProviderServer { return e }); err != nil {
 		return fmt.Errorf("serve the provider: %w", err)
