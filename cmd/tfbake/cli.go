@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/tfbake/tfbake/internal/ncloud"
 	"github.com/tfbake/tfbake/internal/redact"
 	"github.com/tfbake/tfbake/internal/ui"
 )
@@ -263,4 +264,17 @@ func signalName(s os.Signal) string {
 		return "Ctrl-C"
 	}
 	return s.String()
+}
+
+func didYouMean(word string) string {
+	var known []string
+	for _, c := range commands() {
+		if !c.hidden {
+			known = append(known, c.name)
+		}
+	}
+	if near := ncloud.Nearest(word, known, 1); len(near) > 0 {
+		return fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return ""
 }

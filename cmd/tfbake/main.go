@@ -2,6 +2,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 
 	"github.com/tfbake/tfbake/internal/provider"
@@ -10,8 +12,11 @@ import (
 func main() {
 	// Terraform starts its providers as programs. In a kept run directory tfbake itself is laid down as the provider,
 	// so that a user's own terraform can plan and destroy there without a registry.
-	if provider.StartedByTerraform() {
-		provider.Serve()
+	if flavour, ok := provider.PluginFlavour(); ok {
+		if err := provider.Serve(context.Background(), flavour); err != nil {
+			fmt.Fprintln(os.Stderr, "tfbake as a provider:", err)
+			os.Exit(exitFailed)
+		}
 		return
 	}
 	os.Exit(Main(os.Args[1:], system()))

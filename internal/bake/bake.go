@@ -34,13 +34,11 @@ type Provisioner interface {
 }
 
 // Imager makes the image. Start returns as soon as the API has given the image a number; Wait waits until it is usable.
-// Discard removes an image that was started and will not be finished.
 type Imager interface {
 	Stop(ctx context.Context, s terraform.Server) error
 	Start(ctx context.Context, s terraform.Server) (snapshot.Image, error)
 	Wait(ctx context.Context, i snapshot.Image) error
 	Share(ctx context.Context, i snapshot.Image) error
-	Discard(ctx context.Context, i snapshot.Image) error
 }
 
 // PostProcessor runs the template's post-processors, on this machine, once the cloud is clean again.
@@ -118,6 +116,8 @@ type Parts struct {
 	Keys        Keys
 	Sweeper     Sweeper
 	Files       func(plan config.Resolved) (render.Files, error)
+	Keep        func(ctx context.Context) error // makes a kept run directory ready for the user's own terraform
+	Close       func()                          // after the way down
 }
 
 // Run bakes one image. Whatever happens after preflight, what was created is destroyed before Run returns, unless the
@@ -156,6 +156,7 @@ func (b *Baker) bake(ctx context.Context, res Result, runID string) (_ Result, e
 	if err != nil {
 		return res, errors.Join(&Error{StageInfra, err}, run.Remove())
 	}
+	defer parts.Close()
 	b.Story.Say("run %s: %s", runID, describe(plan))
 
 	s := &steps{b: b, run: run, parts: parts, plan: plan}

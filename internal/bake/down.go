@@ -14,8 +14,8 @@ import (
 // downTimeout bounds the way down: terraform destroy with its waits, and the sweep after it.
 const downTimeout = 45 * time.Minute
 
-// Sweeper deletes, through the API alone, whatever bears a run's name, and returns what could not be deleted, one line a
-// resource. It never touches anything else.
+// Sweeper deletes, through the API alone, whatever bears a run's name and the image it did not finish, and returns what could
+// not be deleted, one line a resource. It never touches anything else.
 type Sweeper interface {
 	Sweep(ctx context.Context, name string) (left []string, err error)
 }

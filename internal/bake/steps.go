@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
@@ -149,11 +148,7 @@ func (s *steps) image(ctx context.Context, server terraform.Server) (image snaps
 		return notes{"image_no": started.No}, s.parts.Imager.Wait(ctx, started)
 	})
 	if err != nil {
-		// Nobody asked for half an image, and its name would be in the way of the next try.
-		if !s.b.Keep {
-			s.discard(started)
-		}
-		return snapshot.Image{}, err
+		return snapshot.Image{}, err // the way down removes what is unfinished: its name would be in the way of the next try
 	}
 	s.b.Story.Say("image %q is ready: %s", image.Name, image.No)
 	if len(s.plan.ShareWith) == 0 {
@@ -165,24 +160,12 @@ func (s *steps) image(ctx context.Context, server terraform.Server) (image snaps
 	})
 }
 
-func (s *steps) discard(image snapshot.Image) {
-	ctx, cancel := context.WithTimeout(s.b.Hard, 10*time.Minute)
-	defer cancel()
-	s.b.Story.Say("removing the unfinished image %q (%s)", image.Name, image.No)
-	if err := s.parts.Imager.Discard(ctx, image); err != nil {
-		s.b.Story.Error("the unfinished image is still there: %s", err)
-	}
-}
-
 // finish is the end of every run: the way down, or word of what was kept, and the journal's last line.
 func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, error) {
 	keep := s.b.Keep || s.keep || (failure != nil && s.b.OnError == Abort)
 	if keep {
 		res.Kept = true
-		if err := s.run.Done(journal.Keep, nil); err != nil {
-			failure = errors.Join(failure, err)
-		}
-		return res, failure
+		return res, errors.Join(failure, s.run.Done(journal.Keep, nil), s.parts.Keep(s.b.Hard))
 	}
 	if failure != nil {
 		s.b.Story.Error("%s", firstLine(failure))

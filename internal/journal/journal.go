@@ -62,6 +62,7 @@ const (
 	Init      = "terraform-init"
 	Apply     = "terraform-apply"
 	Provision = "provision"
+	Step      = "provisioner" // one provisioner of the template; index counts from 0
 	Stop      = "stop-server"
 	Image     = "image"
 	ImageWait = "image-wait"
@@ -391,6 +392,23 @@ func (r Record) Value(key string) string {
 		}
 	}
 	return ""
+}
+
+// UnfinishedImage returns number and name of the image whose making was begun and not seen to its end; empty when there is
+// none. The number is empty when the answer that held it never came.
+func (r Record) UnfinishedImage() (no, name string) {
+	begun, ok := r.Last(Image)
+	if !ok {
+		return "", ""
+	}
+	if wait, ok := r.Last(ImageWait); ok && wait.State == Done {
+		return "", ""
+	}
+	name = r.Facts.ImageName
+	if begun.State == Done {
+		no = begun.Data["image_no"]
+	}
+	return no, name
 }
 
 // Status tells in a word how the run stands: running, kept, done, failed (over, nothing left), leftovers (over, but

@@ -191,3 +191,6 @@ func (k *keyring) get(ctx context.Context) Credentials {
 	}
 	return k.now
 }
+
+// Credentials are the keys in use, for handing them to a child's environment; renewed first where they expire.
+func (c *Client) Credentials(ctx context.Context) Credentials { return c.keys.get(ctx) }

@@ -1,0 +1,401 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/ncloud"
+	"github.com/tfbake/tfbake/internal/postprocess"
+	"github.com/tfbake/tfbake/internal/preflight"
+	"github.com/tfbake/tfbake/internal/provider"
+	"github.com/tfbake/tfbake/internal/provision"
+	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/snapshot"
+	"github.com/tfbake/tfbake/internal/sweep"
+	"github.com/tfbake/tfbake/internal/terraform"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// maker makes the parts of the bakes of one command: everything that is the same for all of its builds.
+type maker struct {
+	app       *app
+	target    *target
+	terraform terraform.Binary
+	provider  string // official or embedded
+	runUUID   string
+}
+
+// checker is preflight as bake wants it: API findings come out as diagnostics of the template.
+type checker struct {
+	maker
+	story  *ui.Story
+	tmpl   *config.Template
+	client *ncloud.Client // of the build, made by Check
+}
+
+func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (config.Resolved, error) {
+	client, err := c.app.client(ctx, c.target, b.Source, c.story)
+	if err != nil {
+		return config.Resolved{}, err
+	}
+	plan, regional, diags := preflight.Check(ctx, client, b, preflight.Options{
+		RunID: runID, OfficialProvider: c.provider == officialProvider, Env: c.app.getenv,
+		SourceCIDRs: c.target.sourceCIDRs,
+	})
+	c.client = regional
+	c.app.diagnostics(c.tmpl.Files, diags)
+	if diags.HasErrors() {
+		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
+	}
+	return plan, nil
+}
+
+// parts makes the means of one run.
+func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (bake.Parts, error) {
+	infra, stop, err := m.infra(ctx, run, plan.Platform, client, story, locate)
+	if err != nil {
+		return bake.Parts{}, err
+	}
+	kind, err := snapshot.KindOf(plan.Platform, plan.Hypervisor)
+	if err != nil {
+		stop()
+		return bake.Parts{}, err
+	}
+	return bake.Parts{
+		Infra:   infra,
+		Imager:  imager{snapshot.Imager{Client: client, Progress: progress(story)}, kind, plan},
+		Keys:    keys{client, plan.Platform},
+		Sweeper: m.sweeper(run, client, story),
+		Files: func(plan config.Resolved) (render.Files, error) {
+			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template})
+		},
+		Keep:  func(ctx context.Context) error { return m.keep(ctx, run, plan.Platform, infra) },
+		Close: func() { stop(); client.Close() },
+	}, nil
+}
+
+// infra makes terraform for a run directory. stop ends the embedded provider, where that is used.
+func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (*terraform.Terraform, func(), error) {
+	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate}
+	stop := func() {}
+	if m.provider == embeddedProvider {
+		served, stopServing, err := provider.Reattach(m.app.hard, provider.Options{Flavour: flavour(p), Client: client})
+		if err != nil {
+			return nil, nil, err
+		}
+		stop = stopServing
+		opts.Reattach = terraform.Reattach{}
+		for address, r := range served {
+			opts.Reattach[address] = terraform.ReattachConfig{Protocol: r.Protocol, ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: r.Test, Addr: terraform.ReattachAddr(r.Addr)}
+		}
+	}
+	opts.Env = m.environment(ctx, run, client)
+	t, err := terraform.New(opts)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	// A second signal is for terraform, too. What it was creating is then found by name.
+	context.AfterFunc(m.app.hard, t.Kill)
+	return t, stop, nil
+}
+
+func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud.Client) map[string]string {
+	cwd, _ := os.Getwd()
+	keys := client.Credentials(ctx)
+	return terraform.Environment(terraform.EnvOptions{
+		Environ: m.app.environ(), Cwd: cwd, Dir: run.Dir,
+		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey,
+		Region: run.Facts.Region, Site: run.Facts.Site, APIGateway: m.target.gateway,
+	})
+}
+
+func flavour(p config.Platform) provider.Flavour {
+	if p == config.Classic {
+		return provider.Classic
+	}
+	return provider.VPC
+}
+
+// keep makes a kept run directory ready for the user's own terraform. A run with the embedded provider has none in
+// its .terraform; tfbake itself is laid down as the provider, so that plan and destroy work without any registry.
+func (m maker) keep(ctx context.Context, run *journal.Run, p config.Platform, infra *terraform.Terraform) error {
+	if m.provider != embeddedProvider {
+		return nil
+	}
+	if _, err := provider.InstallMirror(run.Dir, flavour(p)); err != nil {
+		return fmt.Errorf("lay down the provider in %s: %w", run.Dir, err)
+	}
+	client, err := terraform.New(terraform.Options{Binary: m.terraform, Dir: run.Dir, Env: terraform.Environment(terraform.EnvOptions{Environ: m.app.environ(), Dir: run.Dir})})
+	if err != nil {
+		return err
+	}
+	return client.Init(ctx)
+}
+
+func (m maker) sweeper(run *journal.Run, client *ncloud.Client, story *ui.Story) bake.Sweeper {
+	return sweeper{run, sweep.Sweeper{
+		Client: client, Platforms: []config.Platform{config.Platform(run.Facts.Platform)},
+		Log: story.Info,
+	}}
+}
+
+// sweeper is sweep.Sweeper as bake wants it: it learns from the journal which image is unfinished.
+type sweeper struct {
+	run *journal.Run
+	sweep.Sweeper
+}
+
+func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
+	rec, err := journal.Read(s.run.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if no, imageName := rec.UnfinishedImage(); imageName != "" {
+		s.Images = []sweep.HalfImage{{No: no, Name: imageName}}
+	}
+	left, err := s.Sweeper.Sweep(ctx, name)
+	out := make([]string, 0, len(left))
+	for _, r := range left {
+		out = append(out, r.String())
+	}
+	return out, err
+}
+
+// imager is snapshot.Imager as bake wants it.
+type imager struct {
+	snapshot.Imager
+	kind snapshot.Kind
+	plan config.Resolved
+}
+
+func (i imager) Stop(ctx context.Context, s terraform.Server) error {
+	return i.Imager.Stop(ctx, i.plan.Platform, s.ID)
+}
+
+func (i imager) Start(ctx context.Context, s terraform.Server) (snapshot.Image, error) {
+	return i.Imager.Start(ctx, snapshot.Request{Kind: i.kind, ServerNo: s.ID, Name: i.plan.ImageName, Description: i.plan.ImageDescription})
+}
+
+func (i imager) Wait(ctx context.Context, img snapshot.Image) error { return i.Imager.Wait(ctx, img) }
+
+func (i imager) Share(ctx context.Context, img snapshot.Image) error {
+	return i.Imager.Share(ctx, img, i.plan.ShareWith)
+}
+
+// progress tells, now and then, what a wait is waiting for.
+func progress(story *ui.Story) func(ncloud.Progress) {
+	last := time.Now()
+	return func(p ncloud.Progress) {
+		if time.Since(last) < 15*time.Second {
+			return
+		}
+		last = time.Now()
+		story.Info("waiting for %s: %s after %s, giving up in %s", p.What, p.State, p.Elapsed.Round(time.Second), p.Left.Round(time.Minute))
+	}
+}
+
+// keys makes login keys through the API: a pair of our own is imported; where the API refuses that, it makes one.
+type keys struct {
+	client   *ncloud.Client
+	platform config.Platform
+}
+
+func (k keys) Make(ctx context.Context, name string) (bake.LoginKey, error) {
+	private, public, err := bake.NewKeyPair(name)
+	if err != nil {
+		return bake.LoginKey{}, err
+	}
+	importKey, createKey := k.client.VPC.ImportLoginKey, k.client.VPC.CreateLoginKey
+	if k.platform == config.Classic {
+		importKey, createKey = k.client.Classic.ImportLoginKey, k.client.Classic.CreateLoginKey
+	}
+	_, err = importKey(ctx, name, public)
+	if err == nil {
+		return bake.LoginKey{Name: name, PrivateKey: private}, nil
+	}
+	if ncloud.IsAuth(err) || ncloud.IsUncertain(err) || ncloud.IsExists(err) || ctx.Err() != nil {
+		return bake.LoginKey{}, fmt.Errorf("import the login key %s: %w", name, err)
+	}
+	made, createErr := createKey(ctx, name)
+	if createErr != nil {
+		return bake.LoginKey{}, fmt.Errorf("make the login key %s: %w", name, errors.Join(createErr, err))
+	}
+	return bake.LoginKey{Name: name, PrivateKey: []byte(made.PrivateKey)}, nil
+}
+
+func (k keys) Delete(ctx context.Context, name string) error {
+	err := k.client.VPC.DeleteLoginKeys(ctx, name)
+	if k.platform == config.Classic {
+		err = k.client.Classic.DeleteLoginKey(ctx, name)
+	}
+	if ncloud.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// provisioner connects to the server and runs the template's provisioners.
+type provisioner struct {
+	maker
+	build  *config.Build
+	plan   config.Resolved
+	client *ncloud.Client
+	story  *ui.Story
+	dir    string // the template's
+}
+
+// passwordTimeout bounds the wait for the first password: Windows servers have theirs minutes after they run.
+const passwordTimeout = 15 * time.Minute
+
+func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terraform.Server, key bake.LoginKey) error {
+	comm := p.build.Communicator
+	if comm.Type == "none" && len(p.build.Steps) == 0 {
+		return nil
+	}
+	target, err := p.reach(ctx, s, key)
+	if err != nil {
+		return err
+	}
+	c, err := provision.Connect(ctx, comm, target, p.story)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		defer c.Close()
+	}
+	values := config.RunValues{
+		BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID,
+		ID: s.ID, Host: target.Host, Port: target.Port, User: target.User, Password: target.Password, ConnType: comm.Type,
+		SSHPrivateKey: string(target.PrivateKey), SourceImageName: sourceImage(p.plan),
+	}
+	if comm.Type == "winrm" {
+		values.WinRMPassword = target.Password
+	}
+	return provision.Run(ctx, provision.Options{
+		Steps: p.build.Steps, ErrorCleanup: p.build.ErrorCleanup, Values: values,
+		Comm: c, Communicator: comm, Target: target,
+		Story: p.story, Redactor: p.app.redact, Dir: p.dir,
+		OnStep: func(e provision.StepEvent) error { return noteStep(run, e) },
+		Ask:    p.app.asker(),
+	})
+}
+
+func noteStep(run *journal.Run, e provision.StepEvent) error {
+	data := map[string]string{"index": fmt.Sprint(e.Index), "type": e.Step.Type}
+	switch e.State {
+	case provision.StepStarted:
+		return run.Begin(journal.Step, data)
+	case provision.StepFailed:
+		return run.Fail(journal.Step, fmt.Sprintf("provisioner %d (%s) failed", e.Index+1, e.Step.Type))
+	}
+	return run.Done(journal.Step, data)
+}
+
+// reach gathers what it takes to log in.
+func (p provisioner) reach(ctx context.Context, s terraform.Server, key bake.LoginKey) (provision.Target, error) {
+	comm := p.build.Communicator
+	t := provision.Target{
+		Host: s.PublicIP, Port: comm.Port, User: comm.Username, Password: comm.Password, PrivateKey: key.PrivateKey,
+		Dial: p.target.dial, Ask: p.app.asker(),
+		Facts: provision.Facts{ACGNo: s.ACGNo, OwnACG: s.ACGNo != "", SourceCIDRs: p.plan.SourceCIDRs, PrivateIP: s.PublicIP == "", InitScript: p.plan.InitScript != ""},
+	}
+	if t.Host == "" {
+		t.Host = s.PrivateIP
+	}
+	if comm.Host != "" {
+		t.Host = comm.Host
+	}
+	if len(p.plan.ACGNos) > 0 {
+		t.Facts.ACGNo = p.plan.ACGNos[0]
+	}
+	if t.PrivateKey == nil && comm.PrivateKeyFile != "" {
+		pem, err := os.ReadFile(p.inTemplate(comm.PrivateKeyFile))
+		if err != nil {
+			return t, fmt.Errorf("read ssh_private_key_file: %w", err)
+		}
+		t.PrivateKey = pem
+	}
+	p.app.redact.Add(string(t.PrivateKey), t.Password)
+	if t.Password != "" || t.PrivateKey == nil || comm.Type == "none" {
+		return t, nil
+	}
+	password, err := p.password(ctx, s.ID, string(t.PrivateKey))
+	if err != nil && comm.Type == "winrm" {
+		return t, fmt.Errorf("get the Administrator's password: %w", err)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return t, err
+		}
+		p.story.Info("no password to log in with (%s); the key must do", err)
+	}
+	p.app.redact.Add(password)
+	t.Password = password
+	return t, nil
+}
+
+// password asks for the server's first password, which may not be there right after the first boot.
+func (p provisioner) password(ctx context.Context, serverNo, privateKey string) (password string, err error) {
+	get := p.client.VPC.GetRootPassword
+	if p.plan.Platform == config.Classic {
+		get = p.client.Classic.GetRootPassword
+	}
+	err = p.client.Wait(ctx, ncloud.WaitFor{
+		What: "the first password of server " + serverNo, Timeout: passwordTimeout, Progress: progress(p.story),
+		Poll: func(ctx context.Context) (string, bool, error) {
+			password, err = get(ctx, serverNo, privateKey)
+			if ncloud.IsState(err) || ncloud.IsTransient(err) || (err == nil && password == "") {
+				return "not there yet", false, nil
+			}
+			return "", err == nil, err
+		},
+	})
+	return password, err
+}
+
+// inTemplate takes a relative path from the template's directory.
+func (p provisioner) inTemplate(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.dir, path)
+}
+
+func sourceImage(r config.Resolved) string {
+	for _, s := range []string{r.MemberServerImageNo, r.ServerImageNumber, r.ServerImageProductCode} {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// postProcessor runs the template's post-processors.
+type postProcessor struct {
+	maker
+	build *config.Build
+	story *ui.Story
+	dir   string
+}
+
+func (p postProcessor) PostProcess(ctx context.Context, r bake.Result) error {
+	if len(p.build.PostProcessors) == 0 {
+		return nil
+	}
+	return postprocess.Run(ctx, postprocess.Options{
+		Sequences: p.build.PostProcessors,
+		Values: config.RunValues{
+			BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID, ID: r.Server.ID, Host: r.Server.PublicIP,
+			ImageNo: r.Image.No, ImageName: r.Image.Name, Region: r.Plan.RegionCode, Platform: string(r.Plan.Platform), SourceImageName: sourceImage(r.Plan),
+		},
+		Story: p.story, Redactor: p.app.redact, Dir: p.dir,
+	})
+}

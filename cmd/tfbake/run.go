@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/terraform"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// runFlags are the flags of `tfbake run`.
+type runFlags struct {
+	templateFlags
+	cloudFlags
+	keep, keepDir  bool
+	onError        string
+	asJSON         bool
+	parallel       int
+	color          bool
+	timestamps     bool
+	debug, force   bool
+	warnUndeclared bool
+}
+
+// cloudFlags are the flags of every command that works in a cloud.
+type cloudFlags struct {
+	local     bool
+	provider  string
+	terraform string
+}
+
+func (c *cloudFlags) register(f flags, env func(string) string) {
+	f.StringVar(&c.provider, "provider", "", "the Terraform provider: official (registry or mirror) or embedded (in tfbake); default official, with -local embedded")
+	f.StringVar(&c.terraform, "terraform", env("TFBAKE_TERRAFORM"), "the terraform or tofu program; default the first in PATH")
+}
+
+func (c cloudFlags) check() error {
+	switch c.provider {
+	case "", officialProvider, embeddedProvider:
+		return nil
+	}
+	return failWith(exitUsage, fmt.Errorf("-provider is official or embedded, not %q", c.provider))
+}
+
+func cmdRun(ctx context.Context, a *app, args []string) error {
+	f := a.flags("run", "TEMPLATE", "Bakes the images of a template. Prints the number of each image; everything else goes to standard error.")
+	var o runFlags
+	o.templateFlags.register(f.FlagSet)
+	o.cloudFlags.register(f, a.getenv)
+	f.BoolVar(&o.local, "local", false, "bake in the simulated cloud on this machine: no account, no cost")
+	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
+	f.BoolVar(&o.keepDir, "keep-dir", false, "destroy as usual, but leave the run directory of a clean run")
+	f.StringVar(&o.onError, "on-error", "cleanup", "when a step fails: cleanup, abort (leave everything in place) or ask")
+	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
+	f.IntVar(&o.parallel, "parallel-builds", 0, "how many builds at once; 0: all")
+	f.BoolVar(&o.color, "color", true, "colours on a terminal")
+	f.BoolVar(&o.timestamps, "timestamp-ui", false, "time before each line")
+	rest, err := f.parse(args, 1, 1)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	switch bake.OnError(o.onError) {
+	case bake.Cleanup, bake.Abort, bake.Ask:
+	case "run-cleanup-provisioner":
+		o.onError = string(bake.Cleanup) // the error cleanup provisioner always runs before the way down
+	default:
+		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort or ask, not %q", o.onError))
+	}
+	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
+	tmpl, err := a.load(rest[0], o.templateFlags)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx, tmpl, o)
+}
+
+// run bakes the builds of a template, side by side, and prints what came of them.
+func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags) (err error) {
+	bin, err := a.findTerraform(ctx, o.terraform)
+	if err != nil {
+		return failWith(exitInfra, err)
+	}
+	t, err := a.chooseTarget(ctx, o.cloudFlags, a.localDir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: uuid.NewString()}
+	if m.provider == "" {
+		m.provider = t.provider
+	}
+	if o.parallel <= 0 {
+		o.parallel = len(tmpl.Builds)
+	}
+
+	outcomes := make([]outcome, len(tmpl.Builds))
+	var group errgroup.Group
+	group.SetLimit(max(o.parallel, 1))
+	for i, b := range tmpl.Builds {
+		group.Go(func() error {
+			outcomes[i] = m.bake(ctx, tmpl, b, o)
+			return nil
+		})
+	}
+	group.Wait()
+	return a.report(outcomes, o)
+}
+
+// outcome is a build with what came of it.
+type outcome struct {
+	bake.Result
+	err error
+}
+
+// bake bakes one build.
+func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build, o runFlags) outcome {
+	a := m.app
+	story := a.story.Named(b.Name)
+	dir, err := templateDir(tmpl.Path)
+	if err != nil {
+		return outcome{err: err}
+	}
+	template := tmpl.Path
+	if template != "-" {
+		template, _ = filepath.Abs(template)
+	}
+	check := &checker{maker: m, story: story, tmpl: tmpl}
+	baker := &bake.Baker{
+		Preflight: check,
+		Parts: func(run *journal.Run, plan config.Resolved) (bake.Parts, error) {
+			p, err := m.parts(ctx, run, plan, check.client, story, locator(b, plan))
+			if err == nil {
+				p.Provisioner = provisioner{m, b, plan, check.client, story, dir}
+			}
+			return p, err
+		},
+		PostProcessor: postProcessor{m, b, story, dir},
+		Story:         story,
+		RunsDir:       a.runsDir,
+		Facts: journal.Facts{Version: toolVersion(), Template: template, Build: b.Name, Provider: m.provider,
+			Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir},
+		OnError: bake.OnError(o.onError),
+		Keep:    o.keep,
+		KeepDir: o.keepDir,
+		Hard:    a.hard,
+		Asker:   a.choose,
+		Now:     time.Now,
+	}
+	res, err := baker.Run(ctx, b)
+	if res.Build == "" {
+		res.Build = b.Name
+	}
+	return outcome{res, err}
+}
+
+// locator names the place in the template that a terraform error is about.
+func locator(b *config.Build, plan config.Resolved) func(terraform.Diagnostic) string {
+	return func(d terraform.Diagnostic) string {
+		key := render.TemplateKey(plan, d.Address, d.Attribute, d.Summary+"\n"+d.Detail)
+		if key == "" || !b.Source.Has(key) {
+			return ""
+		}
+		r := b.Source.Range(key)
+		return fmt.Sprintf("%s:%d:%d: %s", r.Filename, r.Start.Line, r.Start.Column, key)
+	}
+}
+
+func (a *app) findTerraform(ctx context.Context, path string) (terraform.Binary, error) {
+	cache, err := os.UserCacheDir()
+	if err == nil {
+		cache = filepath.Join(cache, "tfbake", "terraform")
+	}
+	return terraform.Find(ctx, terraform.FindOptions{Path: path, SearchPath: a.getenv("PATH"), CacheDir: cache, Log: a.story})
+}
+
+func (a *app) chooseTarget(ctx context.Context, o cloudFlags, localDir string) (*target, error) {
+	if o.local {
+		return a.simulation(ctx, localDir)
+	}
+	return a.account(), nil
+}
+
+// resultJSON is one build in the output of `tfbake run -json`.
+type resultJSON struct {
+	Build     string   `json:"build"`
+	OK        bool     `json:"ok"`
+	ImageNo   string   `json:"image_no,omitempty"`
+	ImageName string   `json:"image_name,omitempty"`
+	Kind      string   `json:"image_kind,omitempty"`
+	Platform  string   `json:"platform,omitempty"`
+	Region    string   `json:"region,omitempty"`
+	Run       string   `json:"run,omitempty"`
+	Dir       string   `json:"dir,omitempty"`
+	Kept      bool     `json:"kept,omitempty"`
+	Left      []string `json:"left"`
+	Seconds   float64  `json:"seconds"`
+	Error     string   `json:"error,omitempty"`
+}
+
+// report prints the results and returns the error of the command: the worst of its builds.
+func (a *app) report(outcomes []outcome, o runFlags) error {
+	var failures []error
+	code := exitOK
+	results := make([]resultJSON, 0, len(outcomes))
+	for _, r := range outcomes {
+		if r.err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", r.Build, r.err))
+			code = worse(code, exitCodeOf(r.err))
+		}
+		if len(r.Left) > 0 {
+			code = worse(code, exitLeftovers)
+		}
+		if r.Kept {
+			a.tellKept(r.Result)
+		} else if r.Dir != "" && r.err != nil {
+			a.story.Named(r.Build).Info("journal and logs: %s", r.Dir)
+		}
+		j := resultJSON{Build: r.Build, OK: r.err == nil, ImageNo: r.Image.No, ImageName: r.Image.Name, Kind: string(r.Image.Kind),
+			Platform: string(r.Plan.Platform), Region: r.Plan.RegionCode, Run: r.RunID, Dir: r.Dir, Kept: r.Kept,
+			Left: r.Left, Seconds: r.Elapsed.Round(time.Millisecond).Seconds()}
+		if r.err != nil {
+			j.Error = a.redact.String(r.err.Error())
+		}
+		results = append(results, j)
+	}
+	if o.asJSON {
+		enc := json.NewEncoder(a.stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(map[string]any{"builds": results}); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range results {
+			if r.ImageNo != "" {
+				fmt.Fprintln(a.stdout, r.ImageNo)
+			}
+		}
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	return &exitError{code: code, err: errors.Join(failures...)}
+}
+
+// tellKept says what was kept, how to look at it and how to get rid of it.
+func (a *app) tellKept(r bake.Result) {
+	s := a.story.Named(r.Build)
+	s.Say("kept: everything of run %s is still there, and may cost money", r.RunID)
+	s.Info("look:    terraform -chdir=%s state list", r.Dir)
+	s.Info("destroy: tfbake destroy %s", r.RunID)
+	s.Info("%s/README.md says more", r.Dir)
+}
+
+// exitCodeOf maps where a bake failed to an exit code.
+func exitCodeOf(err error) int {
+	var i *interrupted
+	if errors.As(err, &i) {
+		return exitInterrupted
+	}
+	var e *bake.Error
+	if !errors.As(err, &e) {
+		return exitFailed
+	}
+	switch e.Stage {
+	case bake.StagePreflight:
+		return exitPreflight
+	case bake.StageInfra:
+		return exitInfra
+	case bake.StageProvision:
+		return exitProvision
+	case bake.StageImage:
+		return exitImage
+	case bake.StageCleanup:
+		return exitLeftovers
+	}
+	return exitFailed
+}
+
+// worse picks the exit code of a command with several builds: leftovers before everything, an interruption next, then
+// the first failure.
+func worse(a, b int) int {
+	rank := func(code int) int {
+		switch code {
+		case exitOK:
+			return 0
+		case exitInterrupted:
+			return 2
+		case exitLeftovers:
+			return 3
+		}
+		return 1
+	}
+	if rank(b) > rank(a) {
+		return b
+	}
+	return a
+}

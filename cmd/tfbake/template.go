@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/tfbake/tfbake/internal/config"
+)
+
+// templateFlags are the flags of every command that reads a template.
+type templateFlags struct {
+	vars, varFiles listFlag
+	only, except   string
+}
+
+func (t *templateFlags) register(f *flag.FlagSet) {
+	f.Var(&t.vars, "var", "set a variable: -var 'name=value'; may be repeated")
+	f.Var(&t.varFiles, "var-file", "read variables from a file; may be repeated, later ones win")
+	f.StringVar(&t.only, "only", "", "only the builds with these names, separated by commas")
+	f.StringVar(&t.except, "except", "", "all but the builds with these names, separated by commas")
+}
+
+// load reads a template and prints what is wrong with it. Warnings do not stop it.
+func (a *app) load(path string, t templateFlags) (*config.Template, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	var vars []config.Var
+	for _, arg := range t.vars {
+		v, err := config.ParseVar(arg)
+		if err != nil {
+			return nil, failWith(exitUsage, err)
+		}
+		vars = append(vars, v)
+	}
+	tmpl, diags := config.Load(path, config.Options{
+		Vars: vars, VarFiles: t.varFiles,
+		Only: names(t.only), Except: names(t.except),
+		Env: a.env, Stdin: a.stdin, Now: time.Now(), Cwd: cwd,
+	})
+	var files map[string]*hcl.File
+	if tmpl != nil {
+		files = tmpl.Files
+		a.redact.Add(tmpl.Sensitive...)
+	}
+	a.diagnostics(files, diags)
+	if diags.HasErrors() {
+		n := len(diags.Errs())
+		return nil, &exitError{code: exitTemplate, err: fmt.Errorf("%s: %s; nothing was created", path, count(n, "error"))}
+	}
+	return tmpl, nil
+}
+
+func names(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (a *app) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
+	if len(diags) == 0 {
+		return
+	}
+	w := a.redact.Writer(a.stderr)
+	defer w.Close()
+	config.WriteDiagnostics(w, files, diags, 100, a.color())
+}
+
+// color tells whether standard error may carry ANSI colours: a terminal, and neither NO_COLOR nor PACKER_NO_COLOR set.
+func (a *app) color() bool {
+	return a.interactive && a.getenv("NO_COLOR") == "" && a.getenv("PACKER_NO_COLOR") == ""
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// templateDir is where a template's relative paths and local commands start.
+func templateDir(path string) (string, error) {
+	if path == "-" {
+		return os.Getwd()
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	st, err := os.Stat(abs)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("there is no template %s", path)
+		}
+		return "", err
+	}
+	if st.IsDir() {
+		return abs, nil
+	}
+	return filepath.Dir(abs), nil
+}
