@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
@@ -173,30 +172,36 @@ func flattenEnv(format string, env []envVar, escape func(string) string) string 
 	return b.String()
 }
 
-// executeCommand fills in execute_command. The default quotes a path that needs it.
+// The default execute_command, without and with use_env_var_file.
+const (
+	defaultExecute     = "chmod +x {{.Path}}; {{.Vars}} {{.Path}}"
+	defaultExecuteFile = "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}"
+)
+
+// executeCommand fills in execute_command. In the default, a path that needs quoting gets it; in a command of the
+// template's own that is the template's business.
 func executeCommand(p *config.Shell, remote, vars, varFile string) (string, error) {
 	text := p.ExecuteCommand
-	data := map[string]string{"Path": remote, "Vars": vars, "EnvVarFile": varFile}
 	if text == "" {
-		text = "chmod +x {{.Path}}; {{.Vars}} {{.Path}}"
+		text = defaultExecute
 		if p.UseEnvVarFile {
-			text = "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}"
+			text = defaultExecuteFile
 		}
+	}
+	data := map[string]string{"Path": remote, "Vars": vars, "EnvVarFile": varFile}
+	if text == defaultExecute || text == defaultExecuteFile {
 		data["Path"], data["EnvVarFile"] = shellPath(remote), shellPath(varFile)
 	}
 	return renderLater("execute_command", text, data)
 }
 
+// renderLater fills in a template that the configuration kept for the time when the step runs.
 func renderLater(key, text string, data map[string]string) (string, error) {
-	t, err := template.New(key).Option("missingkey=error").Parse(text)
+	out, err := config.RenderLater(text, data)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}
-	var b strings.Builder
-	if err := t.Execute(&b, data); err != nil {
-		return "", fmt.Errorf("%s: %w", key, err)
-	}
-	return b.String(), nil
+	return out, nil
 }
 
 func validExit(exit int, valid []int) bool {
