@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
+	"github.com/hashicorp/terraform-plugin-log/tfsdklog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -38,7 +39,7 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 		return nil, nil, fmt.Errorf("serve the embedded provider: %w", err)
 	}
 	// Terraform's messages, its state among them, outgrow gRPC's 4 MB.
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage))
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.UnaryInterceptor(quietly()))
 	up := health.NewServer()
 	up.SetServingStatus("plugin", grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(server, up)
@@ -83,6 +84,28 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 		info[address] = config
 	}
 	return info, stop, nil
+}
+
+// quietly keeps the protocol library's log off our standard error. In a plugin process terraform reads that log and filters
+// it; here nobody does. The library's sink for such cases is off unless TF_LOG asks for it.
+func quietly() grpc.UnaryServerInterceptor {
+	sink := tfsdklog.ContextWithTestLogging(context.Background(), "tfbake")
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return handler(withValues{ctx, sink}, req)
+	}
+}
+
+// withValues is a context with another one's values beside its own.
+type withValues struct {
+	context.Context
+	values context.Context
+}
+
+func (c withValues) Value(key any) any {
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.values.Value(key)
 }
 
 // listen opens a socket that only this user reaches: a unix socket in a directory of its own, or, where those are not to be
