@@ -255,13 +255,12 @@ func removeRules(rules []Rule) []*vserver.RemoveAccessControlGroupRuleParameter 
 	return out
 }
 
-// hasRule tells whether a rule is among those of an ACG; descriptions and generated numbers do not count.
+// hasRule tells whether a rule is among those of an ACG. The API may answer a protocol given by number with its name, and
+// descriptions do not count.
 func hasRule(have []Rule, want Rule) bool {
 	return slices.ContainsFunc(have, func(h Rule) bool {
-		return strings.EqualFold(h.Protocol, want.Protocol) || h.ProtocolNumber != 0 && strconv.Itoa(int(h.ProtocolNumber)) == want.Protocol
-	}) && slices.ContainsFunc(have, func(h Rule) bool {
-		return (strings.EqualFold(h.Protocol, want.Protocol) || strconv.Itoa(int(h.ProtocolNumber)) == want.Protocol) &&
-			h.IPBlock == want.IPBlock && h.SourceACGNo == want.SourceACGNo && h.PortRange == want.PortRange
+		protocol := strings.EqualFold(h.Protocol, want.Protocol) || h.ProtocolNumber != 0 && strconv.Itoa(int(h.ProtocolNumber)) == want.Protocol
+		return protocol && h.IPBlock == want.IPBlock && h.SourceACGNo == want.SourceACGNo && h.PortRange == want.PortRange
 	})
 }
 
