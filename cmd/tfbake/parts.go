@@ -41,19 +41,28 @@ type checker struct {
 }
 
 func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (config.Resolved, error) {
+	if b.Source.Region == "" {
+		b.Source.Region = c.app.getenv("NCLOUD_REGION")
+	}
+	if b.Source.Site == "" {
+		b.Source.Site = c.app.getenv("NCLOUD_SITE")
+	}
 	client, err := c.app.client(ctx, c.target, b.Source, c.story)
 	if err != nil {
 		return config.Resolved{}, err
 	}
-	plan, regional, diags := preflight.Check(ctx, client, b, preflight.Options{
-		RunID: runID, OfficialProvider: c.provider == officialProvider, Env: c.app.getenv,
-		SourceCIDRs: c.target.sourceCIDRs,
-	})
-	c.client = regional
+	var from []string
+	if src := b.Source; len(src.SourceCIDRs) == 0 && src.AccessControlGroupNo == "" && b.Communicator.Type != "none" {
+		if from, err = c.target.sourceCIDRs(ctx); err != nil {
+			c.story.Info("%s", err) // preflight tells whether it matters
+		}
+	}
+	plan, diags := preflight.Check(ctx, client, b, preflight.Options{RunID: runID, SourceCIDRs: from, OfficialProvider: c.provider == officialProvider})
 	c.app.diagnostics(c.tmpl.Files, diags)
 	if diags.HasErrors() {
 		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
 	}
+	c.client = client.In(ncloud.Region{Code: plan.RegionCode, No: plan.RegionNo})
 	return plan, nil
 }
 

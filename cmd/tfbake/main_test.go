@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tfbake/tfbake/internal/localcloud"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden parts of scripts and docs")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tfbake": main})
+}
+
+// TestScripts runs the real program against a real terraform and the simulated cloud.
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+func runScripts(t *testing.T, dir string) {
+	if _, err := exec.LookPath("terraform"); err != nil {
+		if _, err := exec.LookPath("tofu"); err != nil {
+			t.Fatal("the scripts need terraform or tofu in PATH")
+		}
+	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           dir,
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EXAMPLES", examples)
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("NO_COLOR", "1")
+			return os.CopyFS(filepath.Join(e.WorkDir, "examples"), os.DirFS(examples))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"left":     cmdLeft,
+			"setimage": cmdSetImage,
+		},
+	})
+}
+
+// cmdLeft checks the inventory that the script printed last: nothing but the given number of images.
+func cmdLeft(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: left NUMBER-OF-IMAGES (after `tfbake local inventory`)")
+	}
+	var inv localcloud.Inventory
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &inv))
+	if neg == (len(inv.Left()) == 0) {
+		ts.Fatalf("left in the cloud: %v", inv.Left())
+	}
+	if got := len(inv.Images); args[0] != "-" && args[0] != jsonNumber(got) {
+		ts.Fatalf("%d images, want %s: %v", got, args[0], inv.Images)
+	}
+}
+
+func jsonNumber(n int) string { b, _ := json.Marshal(n); return string(b) }
+
+// cmdSetImage sets an environment variable to the image number that the last command printed.
+func cmdSetImage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: setimage NAME")
+	}
+	no := strings.TrimSpace(ts.ReadFile("stdout"))
+	if no == "" || strings.ContainsAny(no, " \n") {
+		ts.Fatalf("standard output is not one image number: %q", no)
+	}
+	ts.Setenv(args[0], no)
+}
