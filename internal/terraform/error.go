@@ -69,7 +69,11 @@ func (d Diagnostic) String() string {
 
 // Text is summary and detail in one line, an answer of NCloud's API reduced to its code and message.
 func (d Diagnostic) Text() string {
-	summary, detail := apiAnswer(oneLine(d.Summary)), apiAnswer(oneLine(d.Detail))
+	raw := d.Detail
+	for _, noise := range []string{"\n\nThis was checked by the validation rule", "\n\nTo see which modules are currently depending"} {
+		raw, _, _ = strings.Cut(raw, noise)
+	}
+	summary, detail := apiAnswer(oneLine(d.Summary)), apiAnswer(oneLine(raw))
 	switch {
 	case detail == "", detail == summary:
 		return summary
@@ -127,7 +131,7 @@ func hint(diags []Diagnostic, output string, o Options) string {
 	flat := oneLine(all)
 	has := func(s string) bool { return strings.Contains(flat, s) }
 	switch {
-	case has("Failed to query available provider packages"), has("Failed to install provider"), has("could not connect to registry"):
+	case has("Failed to query available provider packages"), has("Failed to resolve provider packages"), has("Failed to install provider"):
 		if o.Reattach != nil {
 			return ""
 		}

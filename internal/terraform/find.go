@@ -1,9 +1,11 @@
 package terraform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,24 +143,39 @@ func download(ctx context.Context, o FindOptions) (Binary, error) {
 		Product: product.Terraform, Version: v, InstallDir: tmp, Timeout: 5 * time.Minute,
 		ApiBaseURL: o.ReleasesURL, ArmoredPublicKey: o.publicKey,
 	}
+	var trace bytes.Buffer
+	installer.SetLogger(log.New(&trace, "", 0))
 	if _, err := installer.Install(ctx); err != nil {
-		return Binary{}, fmt.Errorf("Terraform %s: %w", v, err)
+		return Binary{}, fmt.Errorf("Terraform %s: %w", v, installError(err, trace.String()))
 	}
-	// The whole directory is moved, so that a second tfbake sees all or nothing. If it was quicker, its copy is as good.
-	if err := os.Rename(tmp, final); err != nil {
-		if _, statErr := os.Stat(filepath.Join(final, name)); statErr != nil {
-			os.RemoveAll(final)
-			if err := os.Rename(tmp, final); err != nil {
-				return Binary{}, err
-			}
-		}
-	}
-	b, err := probe(ctx, filepath.Join(final, name))
+	// Not before it has run: hc-install can lose the error of an interrupted unpacking.
+	b, err := probe(ctx, filepath.Join(tmp, name))
 	if err != nil {
 		return Binary{}, err
 	}
-	b.Source = "download"
-	return b, nil
+	b.Path, b.Source = filepath.Join(final, name), "download"
+	// The whole directory is moved, so that a second tfbake sees all or nothing.
+	if os.Rename(tmp, final) == nil {
+		return b, nil
+	}
+	if _, err := probe(ctx, b.Path); err == nil { // another tfbake was quicker
+		return b, nil
+	}
+	if err := os.RemoveAll(final); err != nil {
+		return Binary{}, err
+	}
+	return b, os.Rename(tmp, final)
+}
+
+// installError finds the cause hc-install 0.10.0 loses: its deferred removal of the archive overwrites the error of a
+// checksum that does not match, and what comes back is that there is no program to make executable.
+func installError(err error, trace string) error {
+	for line := range strings.Lines(trace) {
+		if strings.HasPrefix(line, "checksum does not match") {
+			return errors.New(strings.TrimSpace(line) + ": the download is damaged or not what was released")
+		}
+	}
+	return err
 }
 
 // versionLine is the first line of what "version" prints.

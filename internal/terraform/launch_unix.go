@@ -145,7 +145,10 @@ func Running(dir string) (pid int, running bool, err error) {
 // not somebody else's by now.
 func killGroup(pidFile string) {
 	pid, running, err := Running(filepath.Dir(pidFile))
-	if err == nil && running && pid > 1 {
+	if err == nil && running && pid > 1 { // 0 and 1 would mean everyone
 		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 }
+
+// alive tells whether the process exists.
+func alive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }

@@ -10,3 +10,5 @@ func launcher(o Options) (program string, env map[string]string) { return o.Bina
 func Running(dir string) (pid int, running bool, err error) { return 0, false, nil }
 
 func killGroup(pidFile string) { _ = os.Remove(pidFile) }
+
+func alive(pid int) bool { return true }

@@ -173,6 +173,9 @@ func serverFromOutputs(out map[string]string) Server {
 func serverFromState(s State) Server {
 	var out Server
 	for _, r := range s.Resources {
+		if r.Deposed != "" { // to be destroyed; the sweep by name knows it
+			continue
+		}
 		switch r.Type {
 		case "ncloud_server":
 			out.ID, out.Name, out.LoginKeyName = r.ID, r.Attributes["name"], r.Attributes["login_key_name"]

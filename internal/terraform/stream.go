@@ -365,7 +365,7 @@ func count(add, change, remove int, created, changed, destroyed string) string {
 		}
 	}
 	if len(out) == 0 {
-		return "nothing " + created
+		return "nothing to do"
 	}
 	return strings.Join(out, ", ")
 }

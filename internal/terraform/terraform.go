@@ -172,7 +172,7 @@ func (t *Terraform) State(ctx context.Context) (State, error) {
 	}
 	var pulled string
 	_, err := t.run(ctx, "state pull", func(ctx context.Context, tf *tfexec.Terraform, out *lines) (err error) {
-		pulled, err = tf.StatePull(ctx, tfexec.Reattach(t.reattach()))
+		pulled, err = tf.StatePull(ctx)
 		return err
 	})
 	if err != nil {
@@ -400,6 +400,11 @@ func (t *Terraform) waitForPredecessor(ctx context.Context) error {
 		pid, running, err := Running(t.o.Dir)
 		if err != nil || !running {
 			return err
+		}
+		if !alive(pid) {
+			// Terraform was killed, by the kernel for want of memory say, and its provider is still there: nobody will ever
+			// learn what it does, so there is nothing to wait for.
+			killGroup(filepath.Join(t.o.Dir, PidFile))
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("terraform (process %d) still works in %s after %s; end it, or wait for it", pid, t.o.Dir, duration(t.o.LockTimeout))
