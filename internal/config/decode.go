@@ -511,9 +511,9 @@ func suggest(given string, names []string) string {
 	best, bestDistance := "", 4
 	sorted := append([]string(nil), names...)
 	sort.Strings(sorted)
-	norm := strings.ReplaceAll(strings.ToLower(given), "-", "_")
+	norm := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
 	for _, n := range sorted {
-		d := levenshtein.Distance(norm, strings.ReplaceAll(n, "-", "_"), nil)
+		d := levenshtein.Distance(norm(given), norm(n), nil)
 		if d < bestDistance && d <= 1+len(n)/4 {
 			best, bestDistance = n, d
 		}

@@ -409,7 +409,7 @@ type shellLocalKeys struct {
 	command string
 }
 
-var shellLocalSchema = stepSchema("shell-local", append(scriptFields(func(k *shellLocalKeys) *scriptKeys { return &k.scriptKeys }),
+var shellLocalSchema = stepSchema("the shell-local step", append(scriptFields(func(k *shellLocalKeys) *scriptKeys { return &k.scriptKeys }),
 	[]field[shellLocalKeys]{
 		{name: "command", doc: "One command: the older way to write inline.",
 			ptr: func(k *shellLocalKeys) any { return &k.command }},

@@ -17,6 +17,9 @@ type Template struct {
 
 	// Sensitive holds the values that must never be shown: sensitive variables, passwords, secret keys.
 	Sensitive []string
+	// Notes are things worth one line when the template is used, such as settings that have no effect here.
+	Notes []string
+
 	// Files maps file names to sources, for printing diagnostics with a snippet and a caret.
 	Files map[string]*hcl.File
 }

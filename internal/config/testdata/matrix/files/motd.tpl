@@ -1,0 +1,3 @@
+welcome to ${name}
+%{ for e in list }- ${e}
+%{ endfor }
