@@ -11,6 +11,7 @@ import (
 type action struct {
 	service, name string
 	mutating      bool
+	params        reflect.Type // struct of the parameters
 	run           func(*request, url.Values) (reply, *apiError)
 }
 
@@ -36,7 +37,7 @@ func handle[P any](service, name string, fn func(*request, *P) (reply, *apiError
 	if _, ok := actions[key]; ok {
 		panic("localcloud: action " + key + " registered twice")
 	}
-	actions[key] = action{service: service, name: name, mutating: !strings.HasPrefix(name, "get"),
+	actions[key] = action{service: service, name: name, mutating: !strings.HasPrefix(name, "get"), params: reflect.TypeFor[P](),
 		run: func(r *request, v url.Values) (reply, *apiError) {
 			p := new(P)
 			if err := decodeParams(v, p); err != nil {
@@ -111,17 +112,3 @@ func number(n *int64, otherwise int64) int64 {
 
 // serviceOf maps the first part of a path to the service's platform.
 var serviceOf = map[string]string{"server": classic, "vserver": vpc, "vpc": vpc}
-
-// fieldsOf lists the parameter names of a type, for tests that compare them with the documentation.
-func fieldsOf(t reflect.Type) []string {
-	var out []string
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Anonymous {
-			out = append(out, fieldsOf(f.Type)...)
-		} else if name, _, _ := strings.Cut(f.Tag.Get("p"), ","); name != "" {
-			out = append(out, name)
-		}
-	}
-	return out
-}

@@ -27,12 +27,15 @@ func init() {
 		IP              string   `p:"ip"`
 		PlacementGroups []string `p:"placementGroupNoList"`
 		Hypervisors     []string `p:"hypervisorTypeCodeList,oneof=XEN|KVM|RHV"`
+		FabricPool      string   `p:"fabricClusterPoolNo"` // bare metal clusters: there are none
+		FabricCluster   string   `p:"fabricClusterNo"`
+		FabricMode      string   `p:"fabricClusterMode"`
 	}) (reply, *apiError) {
 		var rows []vpcServerRow
 		for _, s := range sorted(r.st.Servers) {
 			if r.here(&s.base) && wantedIn(p.Nos, s.No) && wanted(p.VPCNo, s.VPCNo) && wanted(p.Status, s.Status) && wanted(p.DiskDetail, s.DiskKind) &&
 				(p.Name == "" || strings.Contains(s.Name, p.Name)) && (p.IP == "" || r.privateIPOf(s) == p.IP || r.publicIPOf(s) == p.IP) &&
-				len(p.PlacementGroups) == 0 && wantedIn(p.Hypervisors, s.Hypervisor) {
+				len(p.PlacementGroups) == 0 && p.FabricPool+p.FabricCluster+p.FabricMode == "" && wantedIn(p.Hypervisors, s.Hypervisor) {
 				rows = append(rows, r.vpcServerRow(s))
 			}
 		}
