@@ -652,4 +652,3 @@ func forwardingsData() *dataSource {
 		},
 	}
 }
-

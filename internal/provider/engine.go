@@ -280,7 +280,7 @@ func (e *engine) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRe
 			return s.explain(ctx, err)
 		}
 		if !found {
-			resp.NewState, err = encode(cty.NullVal(r.schema.typ), r.schema.typ)
+			resp.NewState, err = encode(r.schema.null(), r.schema.typ)
 			return err
 		}
 		o.settle()
@@ -363,7 +363,7 @@ func (e *engine) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyRe
 		if err != nil {
 			return err
 		}
-		gone := cty.NullVal(r.schema.typ)
+		gone := r.schema.null()
 
 		switch {
 		case plannedValue.IsNull():
@@ -482,7 +482,7 @@ func (e *engine) ImportResourceState(_ context.Context, req *tfprotov6.ImportRes
 		return resp, nil
 	}
 	err := func() error {
-		o := newObject(r.schema, cty.NullVal(r.schema.typ))
+		o := newObject(r.schema, r.schema.null())
 		name := r.importAs
 		if name == "" {
 			name = "id"
@@ -613,4 +613,3 @@ func (e *engine) CloseEphemeralResource(_ context.Context, req *tfprotov6.CloseE
 func unsupported(what string) []*tfprotov6.Diagnostic {
 	return []*tfprotov6.Diagnostic{failure("not supported", errors.New(what+" is not supported by the ncloud provider"))}
 }
-

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/tfbake/tfbake/internal/ncloud"
 )
 
@@ -219,4 +218,3 @@ func (s *session) readForwarding(ctx context.Context, o *object) (bool, error) {
 	}
 	return false, nil
 }
-

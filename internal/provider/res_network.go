@@ -159,7 +159,7 @@ func accessControlGroupRule() *resource {
 			}
 			// Only ours, and only what is still there: the API refuses to remove what is not.
 			in, out = keep(in, rulesOf(o, "inbound")), keep(out, rulesOf(o, "outbound"))
-			return s.changeRules(ctx, g, in, out, newObject(o.schema, cty.NullVal(o.schema.typ)))
+			return s.changeRules(ctx, g, in, out, newObject(o.schema, o.schema.null()))
 		},
 	}
 }

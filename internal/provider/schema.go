@@ -200,3 +200,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// null is no object of the schema.
+func (s *schema) null() cty.Value { return cty.NullVal(s.typ) }

@@ -184,7 +184,9 @@ func untilGone(state string, err error) (string, bool, error) {
 
 // busy says that the API refused because something else is under way with the object, or that it is in trouble of its own.
 // The same call will do later.
-func busy(err error) bool { return ncloud.IsState(err) || ncloud.IsTransient(err) || hasCode(err, "23003") }
+func busy(err error) bool {
+	return ncloud.IsState(err) || ncloud.IsTransient(err) || hasCode(err, "23003")
+}
 
 // passing is trouble of the API's own, after which what was asked may have happened.
 func passing(err error) bool { return ncloud.IsTransient(err) || ncloud.IsUncertain(err) }
