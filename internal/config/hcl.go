@@ -361,14 +361,39 @@ type scope struct {
 // context makes the evaluation context for an expression, working out the locals and data it needs first.
 func (l *hclLoader) context(s scope, exprs ...hcl.Expression) (*hcl.EvalContext, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
+	// Only what is referred to goes into the context: with everything, a template of n locals would cost n².
+	needs := map[string]map[string]bool{"var": {}, "local": {}}
 	for _, e := range exprs {
 		for _, t := range e.Variables() {
+			if names, ok := needs[t.RootName()]; ok {
+				if a, ok := attrOf(t, 1); ok && names != nil {
+					names[a] = true
+				} else if !ok {
+					needs[t.RootName()] = nil // all of them
+				}
+			}
 			if ds := l.reference(s, t); len(ds) > 0 && !tolerated(e, t) {
 				diags = append(diags, ds...)
 			}
 		}
 	}
-	return l.scoped(s), diags
+	return l.scoped(s, needs), diags
+}
+
+// attrOf is the name that the i-th step of a traversal takes: var.x, var["x"].
+func attrOf(t hcl.Traversal, i int) (string, bool) {
+	if i >= len(t) {
+		return "", false
+	}
+	switch step := t[i].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
 }
 
 // tolerated tells whether it is not for us to judge a reference: the arguments of try, can and convert are looked at by
@@ -394,13 +419,24 @@ func tolerated(e hcl.Expression, t hcl.Traversal) bool {
 	return found
 }
 
-// scoped is the evaluation context with everything worked out so far.
-func (l *hclLoader) scoped(s scope) *hcl.EvalContext {
+// scoped is the evaluation context with what has been worked out so far: the needed variables and locals, or all.
+func (l *hclLoader) scoped(s scope, needs map[string]map[string]bool) *hcl.EvalContext {
 	vars := map[string]cty.Value{}
-	for name, v := range l.vars {
-		vars[name] = v.value
-		if v.value == cty.NilVal {
-			vars[name] = cty.DynamicVal
+	addVar := func(name string) {
+		if v := l.vars[name]; v != nil {
+			vars[name] = v.value
+			if v.value == cty.NilVal {
+				vars[name] = cty.DynamicVal
+			}
+		}
+	}
+	if names := needs["var"]; names != nil {
+		for name := range names {
+			addVar(name)
+		}
+	} else {
+		for name := range l.vars {
+			addVar(name)
 		}
 	}
 	ctx := &hcl.EvalContext{Functions: l.funcs, Variables: map[string]cty.Value{
@@ -420,9 +456,18 @@ func (l *hclLoader) scoped(s scope) *hcl.EvalContext {
 	}
 	if !s.bare {
 		locals := map[string]cty.Value{}
-		for name, loc := range l.locals {
-			if loc.value != cty.NilVal {
+		addLocal := func(name string) {
+			if loc := l.locals[name]; loc != nil && loc.value != cty.NilVal {
 				locals[name] = loc.value
+			}
+		}
+		if names := needs["local"]; names != nil {
+			for name := range names {
+				addLocal(name)
+			}
+		} else {
+			for name := range l.locals {
+				addLocal(name)
 			}
 		}
 		data := map[string]map[string]cty.Value{}
@@ -453,18 +498,11 @@ func (l *hclLoader) reference(s scope, t hcl.Traversal) hcl.Diagnostics {
 		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &r}}
 	}
 	attr := func(i int) (string, hcl.Range, bool) {
-		if i >= len(t) {
+		name, ok := attrOf(t, i)
+		if !ok {
 			return "", hcl.Range{}, false
 		}
-		switch step := t[i].(type) {
-		case hcl.TraverseAttr:
-			return step.Name, step.SrcRange, true
-		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
-				return step.Key.AsString(), step.SrcRange, true
-			}
-		}
-		return "", hcl.Range{}, false
+		return name, t[i].SourceRange(), true
 	}
 	root := t.RootName()
 	switch {

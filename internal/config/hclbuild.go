@@ -137,7 +137,7 @@ func (l *hclLoader) makeBuild(block *hcl.Block, round each, names *[]string) []*
 		s.extra["each"] = round.val
 	}
 	// Everything in the build may use locals and data, all of which are worked out; "dynamic" blocks need them now.
-	body := dynblock.Expand(block.Body, l.scoped(s))
+	body := dynblock.Expand(block.Body, l.scoped(s, nil))
 	content, diags := body.Content(buildSchema)
 	l.diags = append(l.diags, diags...)
 
