@@ -43,6 +43,10 @@ func handle[P any](service, name string, fn func(*request, *P) (reply, *apiError
 			if err := decodeParams(v, p); err != nil {
 				return reply{}, err
 			}
+			// Classic takes a page number alone: the official provider 3.3.2 asks so for its groups.
+			if service != "server" && v.Get("pageNo") != "" && v.Get("pageSize") == "" {
+				return reply{}, errMissing("pageSize")
+			}
 			return fn(r, p)
 		}}
 }
@@ -61,9 +65,6 @@ func page[T any](name string, rows []T, p paging) (reply, *apiError) {
 	total := len(rows)
 	if o := strings.ToUpper(p.SortingOrder); o == "DESC" || o == "DESCENDING" {
 		reverse(rows)
-	}
-	if p.PageNo != nil && p.PageSize == nil {
-		return reply{}, errMissing("pageSize")
 	}
 	if p.PageSize != nil && *p.PageSize > 0 {
 		no := int64(1)

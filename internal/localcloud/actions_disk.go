@@ -57,6 +57,11 @@ func init() {
 		DiskType   string   `p:"diskTypeCode,oneof=NET|LOCAL"`
 		DiskDetail string   `p:"diskDetailTypeCode,oneof=HDD|SSD"`
 	}) (reply, *apiError) {
+		// The official provider 3.3.2 gives the region's code for its number here, and only here, on its way to terminate a
+		// server. That works on the real cloud.
+		if i := slices.IndexFunc(r.cat.classicRegions, func(g region) bool { return g.code == p.RegionNo }); i >= 0 {
+			p.RegionNo = r.cat.classicRegions[i].no
+		}
 		see, err := r.listPlace(p.classicPlace, len(p.Nos) > 0 || p.ServerNo != "")
 		if err != nil {
 			return reply{}, err

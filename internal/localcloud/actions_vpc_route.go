@@ -1,7 +1,6 @@
 package localcloud
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -32,7 +31,7 @@ func init() {
 				return rowsOf("routeTableList", []routeTableRow{t}), nil
 			}
 		}
-		return reply{}, &apiError{HTTP: http.StatusBadRequest, Code: "1017007", Message: "The route table was not found."}
+		return reply{}, business("1017007", "You cannot access the appropriate Route Table")
 	})
 }
 
