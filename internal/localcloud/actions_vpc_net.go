@@ -405,7 +405,17 @@ func removeRules(r *request, p *rulesParams, direction string) (reply, *apiError
 	return rowsOf("accessControlGroupRuleList", rows), nil
 }
 
+// settingACG lets a group with changed rules be busy while its NICs take them over. Without a NIC there is nothing to
+// wait for: Packer's ncloud plugin adds inbound and outbound rules to a new group one right after the other.
 func (r *request) settingACG(g *acg) {
+	inUse := false
+	for _, n := range r.st.NICs {
+		inUse = inUse || slices.Contains(n.ACGs, g.No)
+	}
+	if !inUse {
+		r.touch(g)
+		return
+	}
 	g.set("SET", "", "")
 	g.after(r.latency.Network, step{Status: "RUN"})
 	r.touch(g)
