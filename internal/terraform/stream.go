@@ -223,6 +223,9 @@ var installing = regexp.MustCompile(`^(Installed|Using) |: (Installed|Using) `)
 func (s *stream) diagnostic(raw rawDiagnostic) {
 	d := raw.typed()
 	if d.Severity != "error" {
+		if expected[d.Summary] {
+			return
+		}
 		if !s.warned[d.Summary] {
 			s.warned[d.Summary] = true
 			s.say("warning: %s", oneLine(d.Summary))
@@ -371,3 +374,8 @@ func count(add, change, remove int, created, changed, destroyed string) string {
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// expected are warnings that every run brings about and that mean nothing in a run directory.
+var expected = map[string]bool{
+	"Incomplete lock file information for providers": true, // providers from a mirror are locked for this platform only
+}

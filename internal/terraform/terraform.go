@@ -314,7 +314,11 @@ func (t *Terraform) run(ctx context.Context, op string, start func(context.Conte
 
 	t.mu.Lock()
 	t.kill = nil
+	killed := t.killed
 	t.mu.Unlock()
+	if killed {
+		t.waitUntilGone(3 * time.Second)
+	}
 	if err != nil {
 		return s, t.failure(ctx, op, s, err, began)
 	}
@@ -389,6 +393,16 @@ func (t *Terraform) killAfterGrace(ctx context.Context) (stop func()) {
 		}
 	}()
 	return sync.OnceFunc(func() { close(over) })
+}
+
+// waitUntilGone waits for what was killed along with terraform to be gone as well, so that nothing works in the directory
+// when the caller looks into it.
+func (t *Terraform) waitUntilGone(most time.Duration) {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if _, running, err := Running(t.o.Dir); err != nil || !running {
+			return
+		}
+	}
 }
 
 // waitForPredecessor waits for a terraform that an earlier, dead tfbake left at work in the directory: it was interrupted
