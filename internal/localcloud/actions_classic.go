@@ -70,6 +70,26 @@ func init() {
 	})
 
 	handle("server", "addPortForwardingRules", addForwards)
+	handle("server", "getPortForwardingConfigurationList", func(r *request, p *struct {
+		classicPlace
+		ServerNos []string `p:"serverInstanceNoList"`
+	}) (reply, *apiError) {
+		region, err := r.place(p.classicPlace)
+		if err != nil {
+			return reply{}, err
+		}
+		rows := []forwardConfigRow{}
+		for _, z := range r.cat.zonesOf(classic, region) {
+			if p.ZoneNo == "" || z.no == p.ZoneNo {
+				row := forwardConfigRow{forwardConfig(z), r.st.ForwardIPs[z.code], []string{}}
+				for _, f := range r.forwards(z.code) {
+					row.Servers = append(row.Servers, f.Server.No)
+				}
+				rows = append(rows, row)
+			}
+		}
+		return rowsOf("portForwardingConfigurationList", rows), nil
+	})
 	handle("server", "getPortForwardingRuleList", func(r *request, p *struct{ classicPlace }) (reply, *apiError) {
 		region, err := r.place(p.classicPlace)
 		if err != nil {
@@ -388,25 +408,27 @@ type forwardRow struct {
 	Server   classicServerRow `json:"serverInstance"`
 }
 
-func (r *request) forwardRows(zone string) reply {
+// forwards lists the rules of a zone.
+func (r *request) forwards(zone string) []forwardRow {
 	rows := []forwardRow{}
-	config := ""
-	for _, z := range r.cat.classicZones {
-		if z.code == zone {
-			config = forwardConfig(z)
-		}
-	}
 	for _, f := range r.st.PortForwards {
 		if s := r.st.Servers[f.ServerNo]; s != nil && f.Zone == zone {
 			rows = append(rows, forwardRow{f.ConfigNo, r.st.ForwardIPs[zone], r.zoneRow(zone), f.External, f.Internal, r.classicServerRow(s, false)})
 		}
 	}
-	// The configuration number is told on top as well: without rules it could not be learnt otherwise.
-	return reply{list: "portForwardingRuleList", rows: rows, extra: struct {
-		ConfigNo string  `json:"portForwardingConfigurationNo"`
-		IP       string  `json:"portForwardingPublicIp"`
-		Zone     zoneRow `json:"zone"`
-	}{config, r.st.ForwardIPs[zone], r.zoneRow(zone)}}
+	return rows
+}
+
+func (r *request) forwardRows(zone string) reply {
+	return rowsOf("portForwardingRuleList", r.forwards(zone))
+}
+
+// forwardConfigRow is the configuration of a zone. The documented list of rules does not tell its number as long as
+// there is no rule; the official provider asks for it this way.
+type forwardConfigRow struct {
+	ConfigNo string   `json:"portForwardingConfigurationNo"`
+	IP       string   `json:"portForwardingPublicIp"`
+	Servers  []string `json:"serverInstanceNoList"`
 }
 
 type tagParams struct {

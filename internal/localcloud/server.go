@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -174,9 +173,7 @@ func readParams(r *http.Request) (url.Values, *apiError) {
 	if len(body) > maxBody {
 		return params, gateway(http.StatusRequestEntityTooLarge, "430", "Request Entity Too Large", "")
 	}
-	if t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); t != "application/x-www-form-urlencoded" && len(body) > 0 {
-		return params, bad("content type " + t)
-	}
+	// The content type is not looked at: for some actions the SDK says JSON and sends a form.
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return params, bad("body: " + err.Error())

@@ -3,6 +3,7 @@ package localcloud
 import (
 	"strings"
 	"testing"
+	"time"
 
 	sdkvpc "github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vpc"
 	"github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vserver"
@@ -12,7 +13,10 @@ import (
 // server from the image, nothing left.
 func TestVPCXenLifecycle(t *testing.T) {
 	t.Parallel()
-	c := start(t, Options{})
+	slow := Fast() // slow enough to see each state on a busy machine
+	slow.Server, slow.Setup, slow.Image = 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+	slow.Network = 200 * time.Millisecond
+	c := start(t, Options{Latency: slow})
 	vpcNo, public, _, _ := c.network()
 	private := c.key("bake-key")
 
@@ -367,9 +371,15 @@ func TestVPCRefusals(t *testing.T) {
 	nic := *must(c.vserver.GetNetworkInterfaceList(&vserver.GetNetworkInterfaceListRequest{InstanceNo: &no}))(t).NetworkInterfaceList[0].NetworkInterfaceNo
 	acg := *must(c.vserver.CreateAccessControlGroup(&vserver.CreateAccessControlGroupRequest{VpcNo: &vpcNo, AccessControlGroupName: p("own")}))(t).AccessControlGroupList[0].AccessControlGroupNo
 	root := *must(c.vserver.GetBlockStorageInstanceList(&vserver.GetBlockStorageInstanceListRequest{ServerInstanceNo: &no}))(t).BlockStorageInstanceList[0].BlockStorageInstanceNo
+	slow := Fast()
+	slow.Network = 300 * time.Millisecond // so that what is refused meanwhile is refused on a busy machine too
+	c.SetLatency(slow)
 	ip := *must(c.vserver.CreatePublicIpInstance(&vserver.CreatePublicIpInstanceRequest{ServerInstanceNo: &no}))(t).PublicIpInstanceList[0].PublicIpInstanceNo
 	_, err := c.vserver.DeletePublicIpInstance(&vserver.DeletePublicIpInstanceRequest{PublicIpInstanceNo: &ip})
 	refused(t, err, "1080101") // still INIT
+	eventually(t, "IP is set up", func() bool {
+		return *must(c.vserver.GetPublicIpInstanceDetail(&vserver.GetPublicIpInstanceDetailRequest{PublicIpInstanceNo: &ip}))(t).PublicIpInstanceList[0].PublicIpInstanceOperation.Code == "NULL"
+	})
 	c.waitVPC(no, "RUN/NULL")
 	rule := func(cidr, ports, protocol string) []*vserver.AddAccessControlGroupRuleParameter {
 		return []*vserver.AddAccessControlGroupRuleParameter{{IpBlock: &cidr, PortRange: &ports, ProtocolTypeCode: &protocol}}
