@@ -179,6 +179,12 @@ func IsTransient(err error) bool {
 	return ok && e.Transient
 }
 
+// IsUnknownAction tells whether the API has no such action at all: not on this site, or not any more.
+func IsUnknownAction(err error) bool {
+	e, ok := errors.AsType[*APIError](err)
+	return ok && e.Gateway && e.HTTPStatus == 404
+}
+
 // IsThrottled tells whether there were too many requests.
 func IsThrottled(err error) bool {
 	e, ok := errors.AsType[*APIError](err)

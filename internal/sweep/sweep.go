@@ -4,6 +4,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ type Sweeper struct {
 	Settle time.Duration
 	// Patience is how long to go on without getting anywhere; 10 min.
 	Patience time.Duration
+	Pause    time.Duration                    // between looks, at first; it grows to 5 s; 200 ms
 	Log      func(format string, args ...any) // told what is deleted; may be nil
 }
 
@@ -141,16 +143,13 @@ func (s *Sweeper) Orphans(ctx context.Context) (map[string][]Resource, error) {
 // error is for a list that could not be had (then what is left is not known) or for a context that ended; that things are
 // left is not an error here.
 func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err error) {
-	patience := s.Patience
-	if patience == 0 {
-		patience = 10 * time.Minute
-	}
+	patience, shortest := cmp.Or(s.Patience, 10*time.Minute), cmp.Or(s.Pause, 200*time.Millisecond)
 	var (
 		moved   = time.Now() // when the world last changed
 		before  string
 		reasons = map[string]error{}
 		settled bool
-		pause   = 200 * time.Millisecond
+		pause   = shortest
 	)
 	for {
 		now, err := s.List(ctx, run)
@@ -169,7 +168,7 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 			continue
 		}
 		if picture := picture(left); picture != before {
-			before, moved, pause = picture, time.Now(), 200*time.Millisecond
+			before, moved, pause = picture, time.Now(), shortest
 		}
 		hopeless := true
 		for _, r := range left {
@@ -462,7 +461,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
 			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: firstOf(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
+				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -542,7 +541,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
 			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: firstOf(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
+				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -557,6 +556,9 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetBlockStorageSnapshotInstanceList(ctx, ncloud.SnapshotFilter{})
+			if ncloud.IsUnknownAction(err) { // a cloud without Classic snapshots has none of ours
+				err = nil
+			}
 			return gather(l, err, snapshot(owned))
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -597,11 +599,4 @@ func key(owned func(string) bool) func(ncloud.LoginKey) (Resource, bool) {
 	return func(k ncloud.LoginKey) (Resource, bool) {
 		return Resource{Kind: LoginKey, No: k.Name, Name: k.Name}, owned(k.Name)
 	}
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
