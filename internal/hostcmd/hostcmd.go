@@ -28,6 +28,8 @@ type Command struct {
 	Env  []string // "KEY=value"; wins over what is inherited
 	Dir  string   // "": the working directory
 	Out  io.Writer
+	// NoTerminal takes the terminal away from the program, so that it cannot ask there.
+	NoTerminal bool
 }
 
 // Run runs a command and returns its exit code, 128+n when it died of signal n. Its standard input is empty. The error
@@ -40,7 +42,7 @@ func Run(ctx context.Context, c Command) (int, error) {
 	// us up (WaitDelay).
 	cmd.Stdout, cmd.Stderr = c.Out, c.Out
 	cmd.WaitDelay = grace
-	isolate(cmd)
+	isolate(cmd, c.NoTerminal)
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		endGroup(cmd)

@@ -10,8 +10,8 @@ import (
 
 // isolate gives the child a process group, which is asked to end as a whole: the terminal's Ctrl-C must not reach it
 // beside our own signal, and a script's children must not outlive it.
-func isolate(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+func isolate(cmd *exec.Cmd, noTerminal bool) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !noTerminal, Setsid: noTerminal} // a session is a group too
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 }
 

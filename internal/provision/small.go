@@ -2,9 +2,11 @@ package provision
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/hostcmd"
 )
 
 // sleep waits.
@@ -32,24 +34,53 @@ func (r stepRun) breakpoint(ctx context.Context, p *config.Breakpoint) error {
 	return err
 }
 
+// shellLocal runs commands on this machine.
 func (r stepRun) shellLocal(ctx context.Context, p *config.ShellLocal) error {
-	return errors.New("shell-local: not yet built")
+	out := r.output()
+	defer out.Close()
+	return hostcmd.ShellLocal(ctx, p, hostcmd.Shell{Env: append(r.packerEnv(), r.reachEnv()...), Dir: r.Dir, Out: out, Say: r.Story.Say})
 }
 
-func (r stepRun) powershell(ctx context.Context, p *config.PowerShell) error {
-	return errors.New("powershell: not yet built")
+// reachEnv tells programs on this machine how to reach the server, by SSH or WinRM.
+func (o *Options) reachEnv() []string {
+	v, prefix := o.Values, "TFBAKE_SSH_"
+	if o.Communicator.Type == "winrm" {
+		prefix = "TFBAKE_WINRM_"
+	}
+	var env []string
+	for _, e := range [][2]string{
+		{"HOST", v.Host}, {"USER", v.User}, {"PASSWORD", firstOf(o.Communicator.Password, v.Password, o.Target.Password)},
+		{"PRIVATE_KEY_FILE", firstOf(o.Communicator.PrivateKeyFile, v.SSHPrivateKeyFile)},
+	} {
+		if e[1] != "" {
+			env = append(env, prefix+e[0]+"="+e[1])
+		}
+	}
+	if v.Port != 0 {
+		env = append(env, fmt.Sprintf("%sPORT=%d", prefix, v.Port))
+	}
+	return env
 }
 
-func (r stepRun) windowsShell(ctx context.Context, p *config.WindowsShell) error {
-	return errors.New("windows-shell: not yet built")
+// clearAuthorizedKeys takes the run's key out of the user's and root's authorized_keys (ssh_clear_authorized_keys). The
+// key is found by its own text, so no other is touched.
+func (o *Options) clearAuthorizedKeys(ctx context.Context) error {
+	fields := strings.Fields(o.Values.SSHPublicKey)
+	if !o.Communicator.ClearAuthorizedKeys || o.Comm == nil || len(fields) < 2 {
+		return nil
+	}
+	o.Story.Say("Removing the run's key from authorized_keys...")
+	// sed's delimiter is a comma: base64 has none.
+	script := `for f in ~/.ssh/authorized_keys /root/.ssh/authorized_keys; do
+if test -w "$f"; then sed -i '\,` + fields[1] + `,d' "$f"; elif sudo -n test -w "$f" 2>/dev/null; then sudo -n sed -i '\,` + fields[1] + `,d' "$f"; fi
+done`
+	var out limitedBuffer
+	exit, err := o.Comm.Run(ctx, Command{Line: script, Stdout: &out, Stderr: &out})
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("exit code %d: %s", exit, out.String())
+	}
+	if err != nil {
+		return fmt.Errorf("ssh_clear_authorized_keys: %w", err)
+	}
+	return nil
 }
-
-func (r stepRun) windowsRestart(ctx context.Context, p *config.WindowsRestart) error {
-	return errors.New("windows-restart: not yet built")
-}
-
-func (r stepRun) ansible(ctx context.Context, p *config.Ansible) error {
-	return errors.New("ansible: not yet built")
-}
-
-func (o *Options) clearAuthorizedKeys(ctx context.Context) error { return nil }
