@@ -2,7 +2,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -12,8 +11,8 @@ import (
 func main() {
 	// Terraform starts its providers as programs. In a kept run directory tfbake itself is laid down as the provider,
 	// so that a user's own terraform can plan and destroy there without a registry.
-	if flavour, ok := provider.PluginFlavour(); ok {
-		if err := provider.Serve(context.Background(), flavour); err != nil {
+	if provider.StartedByTerraform() {
+		if err := provider.Serve(); err != nil {
 			fmt.Fprintln(os.Stderr, "tfbake as a provider:", err)
 			os.Exit(exitFailed)
 		}

@@ -215,7 +215,8 @@ func validateAttributes(attributes map[string]*attribute, values map[string]cty.
 			}, path))
 		}
 		for _, other := range a.conflicts {
-			if !values[other].IsNull() {
+			// What is not known yet (a module's variable while terraform validates) may still turn out null.
+			if v.IsKnown() && values[other].IsKnown() && !values[other].IsNull() {
 				ds = append(ds, at(failure("Conflicting configuration arguments", fmt.Errorf("%q conflicts with %s", name, other)), path))
 			}
 		}
