@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -177,10 +178,13 @@ func table(t cty.Type, rows []row) cty.Value {
 }
 
 // output writes what a data source found to its output_file, if it names one.
-func output(o *object, v cty.Value) error {
+func (s *session) output(o *object, v cty.Value) error {
 	path := o.text("output_file")
 	if path == "" {
 		return nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.options.Dir, path)
 	}
 	b, err := json.MarshalIndent(plainJSON(v), "", "\t")
 	if err == nil {

@@ -62,7 +62,7 @@ func regionsData() *dataSource {
 			}
 			o.setText("id", hashID(ids(rows)))
 			o.set("regions", table(o.schema.blocks["regions"].typ(), rows))
-			return output(o, o.get("regions"))
+			return s.output(o, o.get("regions"))
 		},
 	}
 }
@@ -104,7 +104,7 @@ func zonesData() *dataSource {
 			}
 			o.setText("id", hashID(ids(rows)))
 			o.set("zones", table(o.schema.attributes["zones"].typ, rows))
-			return output(o, o.get("zones"))
+			return s.output(o, o.get("zones"))
 		},
 	}
 }
@@ -207,20 +207,20 @@ func acgsData(Flavour) *dataSource {
 			if err != nil {
 				return err
 			}
-			return listIDs(o, rows, "access_control_groups")
+			return s.listIDs(o, rows, "access_control_groups")
 		},
 	}
 }
 
 // listIDs ends the data sources whose result is a list of numbers.
-func listIDs(o *object, rows []row, attribute string) error {
+func (s *session) listIDs(o *object, rows []row, attribute string) error {
 	rows, err := many(o, rows)
 	if err != nil {
 		return err
 	}
 	o.setText("id", hashID(ids(rows)))
 	o.set(attribute, textList(ids(rows)))
-	return output(o, o.get(attribute))
+	return s.output(o, o.get(attribute))
 }
 
 // ---- member server images
@@ -296,7 +296,7 @@ func memberImagesData(Flavour) *dataSource {
 			if err != nil {
 				return err
 			}
-			return listIDs(o, rows, "member_server_images")
+			return s.listIDs(o, rows, "member_server_images")
 		},
 	}
 }
@@ -477,13 +477,13 @@ func imageProductsData(f Flavour) *dataSource {
 			if err != nil {
 				return err
 			}
-			return listRows(o, rows, "server_images")
+			return s.listRows(o, rows, "server_images")
 		},
 	}
 }
 
 // listRows ends the data sources whose result is a table and its ids.
-func listRows(o *object, rows []row, attribute string) error {
+func (s *session) listRows(o *object, rows []row, attribute string) error {
 	rows, err := many(o, rows)
 	if err != nil {
 		return err
@@ -491,7 +491,7 @@ func listRows(o *object, rows []row, attribute string) error {
 	o.setText("id", hashID(ids(rows)))
 	o.set("ids", textList(ids(rows)))
 	o.set(attribute, table(o.schema.attributes[attribute].typ, rows))
-	return output(o, o.get(attribute))
+	return s.output(o, o.get(attribute))
 }
 
 func serverProductRows(ctx context.Context, s *session, o *object) ([]row, error) {
@@ -573,7 +573,7 @@ func serverProductsData(f Flavour) *dataSource {
 			if err != nil {
 				return err
 			}
-			return listRows(o, rows, "server_products")
+			return s.listRows(o, rows, "server_products")
 		},
 	}
 }
@@ -648,7 +648,7 @@ func forwardingsData() *dataSource {
 			o.set("id", found[0]["id"])
 			o.set("port_forwarding_configuration_no", found[0]["id"])
 			o.set("port_forwarding_rule_list", table(o.schema.attributes["port_forwarding_rule_list"].typ, found))
-			return output(o, o.get("port_forwarding_rule_list"))
+			return s.output(o, o.get("port_forwarding_rule_list"))
 		},
 	}
 }

@@ -43,7 +43,7 @@ func serverData() *dataSource {
 				rows = append(rows, row{
 					"id": str(v.No), "instance_no": str(v.No), "name": str(v.Name), "description": str(v.Description),
 					"server_image_product_code": str(v.ImageProductCode), "server_product_code": str(v.ProductCode),
-					"server_image_number": strOr(v.ImageNo), "server_spec_code": strOr(v.SpecCode),
+					"server_image_number": str(v.ImageNo), "server_spec_code": str(v.SpecCode),
 					"login_key_name": str(v.LoginKeyName), "is_protect_server_termination": cty.BoolVal(v.TerminationProtected),
 					"cpu_count": num(v.CPUCount), "memory_size": num(v.MemorySize), "public_ip": str(v.PublicIP), "platform_type": str(v.PlatformType),
 					"zone": str(v.ZoneCode), "base_block_storage_disk_type": str(v.BaseDiskType), "base_block_storage_disk_detail_type": str(v.BaseDiskDetailType),
@@ -95,7 +95,7 @@ func imageNumbersData() *dataSource {
 				for _, d := range i.Disks {
 					disks = append(disks, row{
 						"order": num(d.Order), "block_storage_snapshot_instance_no": snapshotNumber(d.SnapshotNo), "block_storage_snapshot_name": strOr(d.SnapshotName),
-						"block_storage_size": num(d.Size), "block_storage_name": strOr(d.Name), "block_storage_volume_type": str(d.VolumeType),
+						"block_storage_size": num(d.Size), "block_storage_name": str(d.Name), "block_storage_volume_type": str(d.VolumeType),
 						"iops": numOr(int64(d.IOPS)), "throughput": numOr(d.Throughput), "is_encrypted_volume": cty.BoolVal(d.Encrypted),
 					})
 				}
@@ -106,13 +106,13 @@ func imageNumbersData() *dataSource {
 					"block_storage_mapping_list": table(columns["block_storage_mapping_list"].typ, disks),
 				})
 			}
-			return nestedResult(o, rows, "image_number_list")
+			return s.nestedResult(o, rows, "image_number_list")
 		},
 	}
 }
 
 // nestedResult ends the newer data sources: a list that may be empty after the filters, but not before, and no id.
-func nestedResult(o *object, rows []row, attribute string) error {
+func (s *session) nestedResult(o *object, rows []row, attribute string) error {
 	if len(rows) == 0 {
 		return errNoResult
 	}
@@ -122,7 +122,7 @@ func nestedResult(o *object, rows []row, attribute string) error {
 	}
 	o.setText("id", "")
 	o.set(attribute, table(o.schema.attributes[attribute].typ, rows))
-	return output(o, o.get(attribute))
+	return s.output(o, o.get(attribute))
 }
 
 // numOr is a number that is null where the API sends none.
@@ -170,7 +170,7 @@ func specsData() *dataSource {
 					"description": str(p.Description), "product_code": strOr(p.ProductCode),
 				})
 			}
-			return nestedResult(o, rows, "server_spec_list")
+			return s.nestedResult(o, rows, "server_spec_list")
 		},
 	}
 }

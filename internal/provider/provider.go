@@ -66,6 +66,10 @@ type Options struct {
 	// terraform runs with.
 	Env func(string) string
 
+	// Dir is the root module's directory: a relative output_file of a data source lies there. Empty: this process's
+	// working directory, which in a plugin process is the root module's.
+	Dir string
+
 	// PollMin and PollMax bound the pause between two questions of a wait, which starts with the first and grows to the
 	// second, in clients made by configure. Zero: the client's defaults, 300 ms and 5 s.
 	PollMin, PollMax time.Duration

@@ -432,7 +432,7 @@ func setNIC(o *object, n ncloud.NetworkInterface) {
 	o.setText("private_ip", n.IP)
 	o.setText("server_instance_no", n.InstanceNo)
 	o.setText("status", n.Status)
-	o.setTextIf("instance_type", n.InstanceType)
+	o.setText("instance_type", n.InstanceType)
 	o.setFlag("is_default", n.IsDefault)
 	if len(n.ACGNos) > 0 {
 		o.set("access_control_groups", textSet(n.ACGNos))

@@ -208,8 +208,8 @@ func setServer(o *object, v ncloud.Server) {
 
 func (s *session) setVPCServer(ctx context.Context, o *object, v ncloud.Server) error {
 	setServer(o, v)
-	o.setTextIf("server_image_number", v.ImageNo)
-	o.setTextIf("server_spec_code", v.SpecCode)
+	o.setText("server_image_number", v.ImageNo)
+	o.setText("server_spec_code", v.SpecCode)
 	o.setText("vpc_no", v.VPCNo)
 	o.setText("subnet_no", v.SubnetNo)
 	o.setText("init_script_no", v.InitScriptNo)
