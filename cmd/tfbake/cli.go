@@ -81,8 +81,9 @@ type app struct {
 	redact *redact.Redactor
 	story  *ui.Story
 
-	runsDir string
-	hard    context.Context // ends with the second signal: stop at once, clean up later
+	runsDir     string
+	onInterrupt string          // what the first signal makes us do, for the user
+	hard        context.Context // ends with the second signal: stop at once, clean up later
 }
 
 // command is one subcommand of tfbake.
@@ -107,7 +108,7 @@ func commands() []command {
 
 // Main runs tfbake with the given arguments and returns the exit code.
 func Main(args []string, h host) int {
-	a := &app{host: h, redact: redact.New()}
+	a := &app{host: h, redact: redact.New(), onInterrupt: "stopping"}
 	ctx, hard, stop := a.signals()
 	defer stop()
 	a.hard = hard
@@ -237,7 +238,7 @@ func (a *app) signals() (ctx, hard context.Context, stop func()) {
 			select {
 			case s := <-ch:
 				if n == 0 {
-					a.story.Say("%s: stopping and destroying what exists; once more stops at once and leaves it", signalName(s))
+					a.story.Say("%s: %s", signalName(s), a.onInterrupt)
 					cancel(&interrupted{s})
 					continue
 				}

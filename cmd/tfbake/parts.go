@@ -199,14 +199,18 @@ func (i imager) Share(ctx context.Context, img snapshot.Image) error {
 	return i.Imager.Share(ctx, img, i.plan.ShareWith)
 }
 
-// progress tells, now and then, what a wait is waiting for.
+// progress tells, every 15 seconds of a wait, what is waited for and how much longer.
 func progress(story *ui.Story) func(ncloud.Progress) {
-	last := time.Now()
+	const every = 15 * time.Second
+	next := every
 	return func(p ncloud.Progress) {
-		if time.Since(last) < 15*time.Second {
+		if p.Elapsed < every {
+			next = every // a new wait
+		}
+		if p.Elapsed < next {
 			return
 		}
-		last = time.Now()
+		next = p.Elapsed + every
 		story.Info("waiting for %s: %s after %s, giving up in %s", p.What, p.State, p.Elapsed.Round(time.Second), p.Left.Round(time.Minute))
 	}
 }
@@ -258,7 +262,7 @@ type provisioner struct {
 	plan   config.Resolved
 	client *ncloud.Client
 	story  *ui.Story
-	dir    string // the template's
+	dir    string // where relative paths begin and local commands run
 }
 
 // passwordTimeout bounds the wait for the first password: Windows servers have theirs minutes after they run.
@@ -326,7 +330,7 @@ func (p provisioner) reach(ctx context.Context, s terraform.Server, key bake.Log
 		t.Facts.ACGNo = p.plan.ACGNos[0]
 	}
 	if t.PrivateKey == nil && comm.PrivateKeyFile != "" {
-		pem, err := os.ReadFile(p.inTemplate(comm.PrivateKeyFile))
+		pem, err := os.ReadFile(p.abs(comm.PrivateKeyFile))
 		if err != nil {
 			return t, fmt.Errorf("read ssh_private_key_file: %w", err)
 		}
@@ -370,8 +374,8 @@ func (p provisioner) password(ctx context.Context, serverNo, privateKey string) 
 	return password, err
 }
 
-// inTemplate takes a relative path from the template's directory.
-func (p provisioner) inTemplate(path string) string {
+// abs takes a relative path from where local commands run.
+func (p provisioner) abs(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}

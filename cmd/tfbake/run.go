@@ -81,6 +81,7 @@ func cmdRun(ctx context.Context, a *app, args []string) error {
 	default:
 		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort or ask, not %q", o.onError))
 	}
+	a.onInterrupt = "stopping, and destroying what exists; once more stops at once and leaves it"
 	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
 	tmpl, err := a.load(rest[0], o.templateFlags)
 	if err != nil {
@@ -131,7 +132,7 @@ type outcome struct {
 func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build, o runFlags) outcome {
 	a := m.app
 	story := a.story.Named(b.Name)
-	dir, err := templateDir(tmpl.Path)
+	dir, err := os.Getwd() // as with Packer: relative paths begin where the user stands, not where the template is
 	if err != nil {
 		return outcome{err: err}
 	}

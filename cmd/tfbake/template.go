@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -82,26 +80,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// templateDir is where a template's relative paths and local commands start.
-func templateDir(path string) (string, error) {
-	if path == "-" {
-		return os.Getwd()
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	st, err := os.Stat(abs)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("there is no template %s", path)
-		}
-		return "", err
-	}
-	if st.IsDir() {
-		return abs, nil
-	}
-	return filepath.Dir(abs), nil
 }

@@ -144,7 +144,8 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 }
 
 // bake is the part of a run that costs money: from the journal's first line to the proof that nothing is left.
-func (b *Baker) bake(ctx context.Context, res Result, runID string) (_ Result, err error) {
+func (b *Baker) bake(ctx context.Context, checked Result, runID string) (res Result, err error) {
+	res = checked
 	plan := res.Plan
 	run, err := journal.Create(b.RunsDir, b.facts(plan, runID))
 	if err != nil {

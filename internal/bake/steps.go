@@ -193,6 +193,9 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 
 // firstLine keeps the journal and the story short; the whole error is shown at the end.
 func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
+	line, rest, _ := strings.Cut(err.Error(), "\n")
+	if next, _, _ := strings.Cut(rest, "\n"); strings.HasSuffix(line, ":") {
+		line += " " + strings.TrimSpace(next)
+	}
 	return line
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tfbake/tfbake/internal/config"
+)
+
+// TestTemplateReference compares docs/template.md with the table that templates are decoded by; -update rewrites it.
+func TestTemplateReference(t *testing.T) {
+	const file = "../../docs/template.md"
+	want := templateReference()
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the decoder knows: go test ./cmd/tfbake -run TestTemplateReference -update", file)
+	}
+}
+
+func templateReference() []byte {
+	var b bytes.Buffer
+	b.WriteString(templateIntro)
+	heading := ""
+	for _, k := range config.Reference() {
+		h := strings.TrimSpace(k.Block + " `" + k.Of + "`")
+		if k.Of == "" {
+			h = k.Block
+		}
+		if h != heading {
+			heading = h
+			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | |\n|---|---|---|---|\n", strings.ToUpper(h[:1])+h[1:])
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", keyCell(k), k.Type, cell(k.Default, true), docCell(k))
+	}
+	return b.Bytes()
+}
+
+func keyCell(k config.KeyDoc) string {
+	s := "`" + k.Name + "`"
+	for _, a := range k.Aliases {
+		s += ", `" + a + "`"
+	}
+	return s
+}
+
+func docCell(k config.KeyDoc) string {
+	s := cell(k.Doc, false)
+	if k.Required {
+		s = "**Required.** " + s
+	}
+	switch k.Since {
+	case "original":
+		s += " (original builder)"
+	case "plugin":
+		s += " (Packer's plugin)"
+	case "tfbake":
+		s += " (tfbake)"
+	}
+	return s
+}
+
+func cell(s string, code bool) string {
+	s = strings.NewReplacer("\n", " ", "|", "\\|").Replace(s)
+	if code && s != "" {
+		return "`" + s + "`"
+	}
+	return s
+}
+
+const templateIntro = `# Template reference
+
+A template is Packer's: JSON with ` + "`variables`, `builders`, `provisioners` and `post-processors`" + `, or HCL2. Every key that tfbake
+knows is below; this page is generated from the table that templates are decoded by. Other keys are an error with a
+suggestion; keys that begin with ` + "`_`" + ` are comments. Several spellings of a key mean the same; the first is today's.
+
+- **Classic or VPC**: VPC when ` + "`support_vpc`" + ` is true or a key is there that only VPC has (` + "`vpc_no`, `subnet_no`, `server_image_number`, `server_spec_code`" + `).
+- **What to boot**: on KVM ` + "`server_image_number` and `server_spec_code`" + `; on Classic and on VPC's XEN and RHV ` + "`server_image_product_code` and `server_product_code`" + `;
+  or an earlier image of yours: ` + "`member_server_image_no`" + `, on KVM its number as ` + "`server_image_number`" + `.
+- **Choices left open** are made by asking the API: the first public subnet, the smallest product that fits the image, the product of
+  an earlier image, the fee plan of MSSQL images, a name for the image.
+- **Keys of the API** come from the template, else from the environment, else from ` + "`~/.ncloud/configure`" + `; see [commands](commands.md#environment).
+`
