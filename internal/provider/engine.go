@@ -301,7 +301,8 @@ func (e *engine) PlanResourceChange(_ context.Context, req *tfprotov6.PlanResour
 		resp.Diagnostics = unknownType("resource", req.TypeName)
 		return resp, nil
 	}
-	resp.UnsafeToUseLegacyTypeSystem = r.older //nolint:staticcheck // the official resource does; see the package comment
+	//lint:ignore SA1019 the official resource needs it, and so its equal; see the package comment
+	resp.UnsafeToUseLegacyTypeSystem = r.older
 	err := func() error {
 		proposed, err := decode(req.ProposedNewState, r.schema.typ)
 		if err != nil || proposed.IsNull() {
@@ -345,7 +346,8 @@ func (e *engine) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyRe
 		resp.Diagnostics = unknownType("resource", req.TypeName)
 		return resp, nil
 	}
-	resp.UnsafeToUseLegacyTypeSystem = r.older //nolint:staticcheck // as in PlanResourceChange
+	//lint:ignore SA1019 as in PlanResourceChange
+	resp.UnsafeToUseLegacyTypeSystem = r.older
 	doing := "apply "
 	state := func(v cty.Value) (err error) {
 		resp.NewState, err = encode(v, r.schema.typ)

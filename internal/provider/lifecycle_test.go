@@ -29,6 +29,7 @@ type world struct {
 	*workspace
 	cloud  *localcloud.Cloud
 	client *ncloud.Client
+	stop   func() // of the provider
 }
 
 func newWorld(t *testing.T, f Flavour, region, config string) *world {
@@ -79,7 +80,7 @@ func newWorldBehind(t *testing.T, f Flavour, region, config string, transport ht
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	w := &world{workspace: workspace, cloud: cloud, client: client}
+	w := &world{workspace: workspace, cloud: cloud, client: client, stop: stop}
 	w.env = append(w.env, "NCLOUD_REGION="+region) // keys are not needed: the client has them
 	w.reattach(info)
 	w.run("init")
@@ -156,16 +157,6 @@ func (w *world) id(address string) string {
 		w.t.Fatalf("%s has no id in the state", address)
 	}
 	return id
-}
-
-// calls counts the calls of an action so far.
-func (w *world) calls(action string) (n int) {
-	for _, c := range w.cloud.Calls() {
-		if c.Action == action {
-			n++
-		}
-	}
-	return n
 }
 
 func (w *world) inject(f localcloud.Fault) {
@@ -622,6 +613,35 @@ func TestInterruptedCreate(t *testing.T) {
 	// The server is still being made. Its destruction waits until it can be stopped.
 	w.destroy()
 	w.nothingLeft()
+}
+
+// A stop of the provider under way ends the operation, and its state still reaches terraform.
+func TestStopDuringACreate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, VPC, "KR", vpcBare)
+	w.cloud.SetLatency(localcloud.Realistic())
+	cmd := w.command("apply", "-no-color", "-auto-approve")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for len(w.cloud.Inventory().Servers) == 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond) // into the wait
+	start := time.Now()
+	w.stop()
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("the apply succeeded:\n%s", out.String())
+	}
+	if got, want := w.state()["ncloud_server.server"].Attributes["id"], w.cloud.Inventory().Servers[0].No; got != want {
+		t.Errorf("the state has server %v, the cloud %s\n%s", got, want, out.String())
+	}
 }
 
 func TestCreateThatFails(t *testing.T) {

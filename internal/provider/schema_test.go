@@ -135,7 +135,8 @@ func compareAttributes(t *testing.T, path string, got []*tfprotov6.SchemaAttribu
 			t.Errorf("%s has no type", at)
 			continue
 		}
-		b, err := a.Type.MarshalJSON() //nolint:staticcheck // the one way to a type's JSON
+		//lint:ignore SA1019 the one way to a type's JSON
+		b, err := a.Type.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
@@ -44,7 +45,7 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 	up.SetServingStatus("plugin", grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(server, up)
 
-	calls := &counted{engine: newEngine(o)}
+	calls := newCounted(newEngine(o))
 	plugin := &tf6server.GRPCProviderPlugin{Name: Addresses[0], GRPCProvider: func() tfprotov6.ProviderServer { return calls }}
 	if err := plugin.GRPCServer(nil, server); err != nil {
 		listener.Close()
@@ -57,22 +58,16 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 		defer close(served)
 		_ = server.Serve(listener) // ends with Stop; another end shows as terraform's failing calls
 	}()
-	var once sync.Once
-	done := make(chan struct{})
-	end := func() {
-		once.Do(func() {
-			server.Stop() // closes socket and connections; the calls' contexts end
-			<-served
-			calls.wait()
-			os.RemoveAll(dir)
-			close(done)
-		})
-		<-done
-	}
+	end := sync.OnceFunc(func() {
+		calls.stop() // their answers, the state among them, still reach terraform
+		drain(server)
+		<-served
+		os.RemoveAll(dir)
+	})
 	unwatch := context.AfterFunc(ctx, end)
 	stop := func() {
 		unwatch()
-		end()
+		end() // waits for an end under way
 	}
 
 	config := ReattachConfig{
@@ -132,36 +127,97 @@ func listen() (net.Listener, string, error) {
 	return l, "", err
 }
 
-// counted knows how many changes and reads are under way, so that a stop can wait for them.
-type counted struct {
-	*engine
-	running sync.WaitGroup
+// drain lets the server's last answers go out, and then ends it, closing socket and connections.
+func drain(server *grpc.Server) {
+	const patience = 2 * time.Second
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		server.GracefulStop() // waits for the clients to hang up, too, which they need not do
+	}()
+	select {
+	case <-drained:
+	case <-time.After(patience):
+		server.Stop()
+		<-drained
+	}
 }
 
-func (c *counted) wait() { c.running.Wait() }
+// counted is an engine whose calls to the API can be stopped: they are cancelled and waited for.
+type counted struct {
+	*engine
+	mu       sync.Mutex
+	stopping bool
+	running  map[int]context.CancelCauseFunc
+	next     int
+	idle     sync.Cond
+}
+
+func newCounted(e *engine) *counted {
+	c := &counted{engine: e, running: map[int]context.CancelCauseFunc{}}
+	c.idle.L = &c.mu
+	return c
+}
+
+var errStopping = errors.New("tfbake ends the embedded provider")
+
+// begin notes a call. The context it returns ends when the call's own does, and with a stop.
+func (c *counted) begin(ctx context.Context) (context.Context, func(), error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping {
+		return nil, nil, errStopping
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	id := c.next
+	c.next++
+	c.running[id] = cancel
+	return ctx, func() {
+		cancel(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.running, id)
+		c.idle.Broadcast()
+	}, nil
+}
+
+// stop cancels the calls under way, refuses new ones, and returns when none is left.
+func (c *counted) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	for _, cancel := range c.running {
+		cancel(errStopping)
+	}
+	for len(c.running) > 0 {
+		c.idle.Wait()
+	}
+}
 
 func (c *counted) ConfigureProvider(ctx context.Context, r *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
-	c.running.Add(1)
-	defer c.running.Done()
-	return c.engine.ConfigureProvider(ctx, r)
+	return during(ctx, c, r, c.engine.ConfigureProvider)
 }
 
 func (c *counted) ReadResource(ctx context.Context, r *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
-	c.running.Add(1)
-	defer c.running.Done()
-	return c.engine.ReadResource(ctx, r)
+	return during(ctx, c, r, c.engine.ReadResource)
 }
 
 func (c *counted) ApplyResourceChange(ctx context.Context, r *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	c.running.Add(1)
-	defer c.running.Done()
-	return c.engine.ApplyResourceChange(ctx, r)
+	return during(ctx, c, r, c.engine.ApplyResourceChange)
 }
 
 func (c *counted) ReadDataSource(ctx context.Context, r *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
-	c.running.Add(1)
-	defer c.running.Done()
-	return c.engine.ReadDataSource(ctx, r)
+	return during(ctx, c, r, c.engine.ReadDataSource)
+}
+
+func during[Req, Resp any](ctx context.Context, c *counted, r Req, call func(context.Context, Req) (Resp, error)) (Resp, error) {
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		var zero Resp
+		return zero, err
+	}
+	defer done()
+	return call(ctx, r)
 }
 
 // pluginName is the file name under which terraform finds the flavour's provider.
