@@ -242,7 +242,7 @@ func createClassicServers(r *request, p *struct {
 		s.LoginKey, s.KeyPublic = key.Name, key.Public
 		s.Protected, s.FeeCode = truth(p.Protect), p.Fee
 		for _, b := range p.Partitions {
-			s.Partitions = append(s.Partitions, partition{b.MountPoint, b.Size})
+			s.Partitions = append(s.Partitions, partition(b))
 		}
 		if r.st.ForwardIPs[s.Zone] == "" {
 			r.st.ForwardIPs[s.Zone] = r.newAddress()

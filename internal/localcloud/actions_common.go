@@ -214,7 +214,8 @@ func init() {
 		}
 		var out string
 		if p.PrivateKey == "" {
-			sealed, err := rsa.EncryptPKCS1v15(rand.Reader, pub, []byte(s.RootPassword))
+			// The real one is PKCS #1 v1.5; nobody needs to decrypt this, the call with the key tells the password.
+			sealed, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, pub, []byte(s.RootPassword), nil)
 			if err != nil {
 				return reply{}, errTryAgain()
 			}

@@ -150,7 +150,7 @@ func createVPCServers(r *request, p *vpcServerParams) (reply, *apiError) {
 		s.LoginKey, s.KeyPublic = key.Name, key.Public
 		s.Protected, s.FeeCode = truth(p.Protect), p.Fee
 		for _, b := range p.Partitions {
-			s.Partitions = append(s.Partitions, partition{b.MountPoint, b.Size})
+			s.Partitions = append(s.Partitions, partition(b))
 		}
 		r.begin(s, extra)
 		for _, n := range p.NICs {

@@ -4,6 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +24,7 @@ import (
 	sdkserver "github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/server"
 	sdkvpc "github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vpc"
 	"github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vserver"
+	"golang.org/x/crypto/ssh"
 )
 
 // fakeGuests stands in for package guest: a root is a directory with a file, a guest answers connections with a line
@@ -226,18 +231,30 @@ func (c *testCloud) newVPCServer(change func(*vserver.CreateServerInstancesReque
 	return *must(c.vserver.CreateServerInstances(req))(c.t).ServerInstanceList[0].ServerInstanceNo
 }
 
-// key makes a login key unless it exists, and returns its private half the first time.
+// key imports the tests' key under a name unless it exists, and returns its private half.
 func (c *testCloud) key(name string) string {
 	c.t.Helper()
-	r, err := c.vserver.CreateLoginKey(&vserver.CreateLoginKeyRequest{KeyName: &name})
-	if err != nil && strings.Contains(err.Error(), "10405") {
-		return ""
-	}
-	if err != nil {
+	_, err := c.vserver.ImportLoginKey(&vserver.ImportLoginKeyRequest{KeyName: &name, PublicKey: p(testKey().public)})
+	if err != nil && !strings.Contains(err.Error(), "10405") {
 		c.t.Fatal(err)
 	}
-	return *r.PrivateKey
+	return testKey().private
 }
+
+// testKey is one RSA key for all tests: making one takes longer than everything else that they do.
+var testKey = sync.OnceValue(func() (k struct{ public, private string }) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	pub, err := ssh.NewPublicKey(&key.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	k.public = string(ssh.MarshalAuthorizedKey(pub))
+	k.private = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	return k
+})
 
 // greeting is what a guest says first on ip:port, "" if it stays silent for a while.
 func (c *testCloud) greeting(addr string) (string, error) {

@@ -18,7 +18,6 @@ type faults struct {
 	list    []*FaultState
 	made    int
 	changed chan struct{} // closed and replaced at every Release and Clear
-	free    map[string]bool
 }
 
 var kinds = []Kind{HTTPStatus, Business, ErrorIn200, Drop, Hang, Slow, Truncate, Stuck, CreateFails, Die, Disconnect, Pause, Signal}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -27,7 +28,7 @@ func (c *testCloud) inject(f Fault) string {
 }
 
 func (c *testCloud) newKey(name string) error {
-	_, err := c.vserver.CreateLoginKey(&vserver.CreateLoginKeyRequest{KeyName: &name})
+	_, err := c.vserver.ImportLoginKey(&vserver.ImportLoginKeyRequest{KeyName: &name, PublicKey: p(testKey().public)})
 	return err
 }
 
@@ -53,12 +54,12 @@ func TestFaultsOnAnswers(t *testing.T) {
 		{Fault{Kind: Truncate}, `unexpected end of JSON`, true},
 	} {
 		t.Run(fmt.Sprintf("%s %s", tt.fault.Kind, tt.fault.When), func(t *testing.T) {
-			tt.fault.Action, tt.fault.Nth = "createLoginKey", 1
+			tt.fault.Action, tt.fault.Nth = "importLoginKey", 1
 			c.inject(tt.fault)
 			defer c.ClearFaults()
 			name := fmt.Sprintf("key-%d", i)
-			r, err := c.vserver.CreateLoginKey(&vserver.CreateLoginKeyRequest{KeyName: &name})
-			if tt.err == "" && (err != nil || r.KeyName != nil) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+			r, err := c.vserver.ImportLoginKey(&vserver.ImportLoginKeyRequest{KeyName: &name, PublicKey: p(testKey().public)})
+			if tt.err == "" && (err != nil || len(r.LoginKeyList) != 0) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Errorf("client sees %+v, %v; want %q", r, err, tt.err)
 			}
 			found := must(c.vserver.GetLoginKeyList(&vserver.GetLoginKeyListRequest{KeyName: &name}))(t).LoginKeyList
@@ -75,7 +76,7 @@ func TestFaultsOnAnswers(t *testing.T) {
 func TestFaultCounting(t *testing.T) {
 	t.Parallel()
 	c := start(t, Options{})
-	c.inject(Fault{Action: "create*", Nth: 2, Count: 2, Kind: Business, Code: "77777"})
+	c.inject(Fault{Action: "import*", Nth: 2, Count: 2, Kind: Business, Code: "77777"})
 	var got []string
 	for i := range 5 {
 		if err := c.newKey(fmt.Sprintf("key-%d", i)); err != nil {
@@ -86,7 +87,7 @@ func TestFaultCounting(t *testing.T) {
 		c.vserver.GetRegionList(&vserver.GetRegionListRequest{}) // does not count
 	}
 	if s := strings.Join(got, " "); s != "ok hit hit ok ok" {
-		t.Errorf("create* from 2, twice: %s", s)
+		t.Errorf("import* from 2, twice: %s", s)
 	}
 	c.ClearFaults()
 
@@ -94,7 +95,7 @@ func TestFaultCounting(t *testing.T) {
 	c.inject(Fault{Mutating: true, Action: "vserver/*", Nth: 3, Kind: HTTPStatus})
 	c.vserver.GetRegionList(&vserver.GetRegionListRequest{})
 	for i := range 3 {
-		_, err := c.server.CreateLoginKey(&sdkserver.CreateLoginKeyRequest{KeyName: p(fmt.Sprintf("other-%d", i))})
+		_, err := c.server.ImportLoginKey(&sdkserver.ImportLoginKeyRequest{KeyName: p(fmt.Sprintf("other-%d", i)), PublicKey: p(testKey().public)})
 		if err != nil {
 			t.Errorf("a call of another service is hit: %v", err)
 		}
@@ -192,6 +193,7 @@ func (c *testCloud) publicIP(serverNo string) string {
 	eventually(c.t, "IP associated", func() bool {
 		return *must(c.vserver.GetServerInstanceDetail(&vserver.GetServerInstanceDetailRequest{ServerInstanceNo: &serverNo}))(c.t).ServerInstanceList[0].PublicIp == ip
 	})
+	c.waitVPC(serverNo, "RUN/NULL")
 	return ip
 }
 
@@ -213,7 +215,7 @@ func TestFaultPause(t *testing.T) {
 		return *must(c.vserver.GetLoginKeyList(&vserver.GetLoginKeyListRequest{KeyName: &name}))(t).TotalRows == 1
 	}
 	for _, when := range []When{Before, After} {
-		id := c.inject(Fault{Action: "createLoginKey", Nth: 1, Kind: Pause, When: when})
+		id := c.inject(Fault{Action: "importLoginKey", Nth: 1, Kind: Pause, When: when})
 		name := "key-" + string(when)
 		done := make(chan error, 1)
 		go func() { done <- c.newKey(name) }()
@@ -232,12 +234,12 @@ func TestFaultPause(t *testing.T) {
 		}
 	}
 
-	id := c.inject(Fault{Action: "createLoginKey", Nth: 1, Kind: Pause})
+	id := c.inject(Fault{Action: "importLoginKey", Nth: 1, Kind: Pause})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		access, secret := c.Credentials()
-		uri := "/vserver/v2/createLoginKey?keyName=key-lost"
+		uri := "/vserver/v2/importLoginKey?keyName=key-lost&publicKey=" + url.QueryEscape(testKey().public)
 		req, _ := http.NewRequest("GET", c.Endpoint()+uri, nil)
 		stamp := fmt.Sprint(time.Now().UnixMilli())
 		req.Header.Set("x-ncp-apigw-timestamp", stamp)
@@ -273,7 +275,7 @@ func TestOnCall(t *testing.T) {
 	c.newKey("key-2")
 	mu.Lock()
 	defer mu.Unlock()
-	want := "createLoginKey 1 before 0 keys, createLoginKey 1 after 1 keys, getRegionList 0 before 1 keys, getRegionList 0 after 1 keys, createLoginKey 2 before 1 keys, createLoginKey 2 after 2 keys"
+	want := "importLoginKey 1 before 0 keys, importLoginKey 1 after 1 keys, getRegionList 0 before 1 keys, getRegionList 0 after 1 keys, importLoginKey 2 before 1 keys, importLoginKey 2 after 2 keys"
 	if got := strings.Join(seen, ", "); got != want {
 		t.Errorf("seen %s", got)
 	}
@@ -287,7 +289,7 @@ func TestFaultSignal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Skip(err)
 	}
-	c.inject(Fault{Action: "createLoginKey", Nth: 1, Kind: Signal, PID: cmd.Process.Pid, When: After})
+	c.inject(Fault{Action: "importLoginKey", Nth: 1, Kind: Signal, PID: cmd.Process.Pid, When: After})
 	if err := c.newKey("key-1"); err != nil {
 		t.Error(err)
 	}

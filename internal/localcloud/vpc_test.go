@@ -18,7 +18,7 @@ func TestVPCXenLifecycle(t *testing.T) {
 	slow.Network = 200 * time.Millisecond
 	c := start(t, Options{Latency: slow})
 	vpcNo, public, _, _ := c.network()
-	private := c.key("bake-key")
+	private := *must(c.vserver.CreateLoginKey(&vserver.CreateLoginKeyRequest{KeyName: p("bake-key")}))(t).PrivateKey
 
 	acg := *must(c.vserver.CreateAccessControlGroup(&vserver.CreateAccessControlGroupRequest{VpcNo: &vpcNo, AccessControlGroupName: p("bake-acg")}))(t).AccessControlGroupList[0].AccessControlGroupNo
 	must(c.vserver.AddAccessControlGroupInboundRule(&vserver.AddAccessControlGroupInboundRuleRequest{VpcNo: &vpcNo, AccessControlGroupNo: &acg,
