@@ -4,6 +4,7 @@ package terraform_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,19 +38,29 @@ func (s *story) Info(format string, args ...any) {
 
 func (s *story) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
 
-func TestBakeServers(t *testing.T) {
+// account is a simulated account and a way to work in it.
+type account struct {
+	cloud          *localcloud.Cloud
+	bin            terraform.Binary
+	access, secret string
+	subnet         ncloud.Subnet
+}
+
+func newAccount(t *testing.T, latency localcloud.Latency) account {
+	t.Helper()
 	ctx := t.Context()
-	bin, err := terraform.Find(ctx, terraform.FindOptions{})
+	bin, err := terraform.Find(ctx, terraform.FindOptions{Path: os.Getenv("TFBAKE_TEST_TERRAFORM")})
 	if err != nil {
 		t.Skip(err)
 	}
-	cloud, err := localcloud.Start(ctx, localcloud.Options{Dir: t.TempDir(), HighPorts: true})
+	cloud, err := localcloud.Start(ctx, localcloud.Options{Dir: t.TempDir(), HighPorts: true, Latency: latency})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cloud.Close() }) // after the parallel subtests
-	access, secret := cloud.Credentials()
-	api, err := ncloud.New(ncloud.Options{Endpoint: cloud.Endpoint(), Credentials: ncloud.Credentials{AccessKey: access, SecretKey: secret}, RegionCode: "KR"})
+	a := account{cloud: cloud, bin: bin}
+	a.access, a.secret = cloud.Credentials()
+	api, err := ncloud.New(ncloud.Options{Endpoint: cloud.Endpoint(), Credentials: ncloud.Credentials{AccessKey: a.access, SecretKey: a.secret}, RegionCode: "KR"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,15 +69,52 @@ func TestBakeServers(t *testing.T) {
 	if err != nil || len(subnets) == 0 {
 		t.Fatalf("public subnets: %v, %v", subnets, err)
 	}
-	subnet := subnets[0]
+	a.subnet = subnets[0]
+	return a
+}
 
-	base := config.Resolved{
+func (a account) base() config.Resolved {
+	return config.Resolved{
 		Site: "public", RegionCode: "KR", ZoneCode: "KR-1", OS: "linux", CommPort: 22, SourceCIDRs: []string{"127.0.0.1/32"}, PublicIP: true,
-		VPCNo: subnet.VPCNo, SubnetNo: subnet.No, ImageName: "web", InitScript: "#!/bin/sh\necho ${HOME} > /root/x\ntrue\n",
+		VPCNo: a.subnet.VPCNo, SubnetNo: a.subnet.No, ImageName: "web", InitScript: "#!/bin/sh\necho ${HOME} > /root/x\ntrue\n",
 	}
-	kvm := base
-	kvm.Platform, kvm.Hypervisor, kvm.ServerImageNumber, kvm.ServerSpecCode = config.VPC, config.KVM, "23214590", "s2-g3"
-	kvm.BlockStorageSize, kvm.BlockStorageVolumeType = 20, "FB1"
+}
+
+func (a account) kvm() config.Resolved {
+	r := a.base()
+	r.Platform, r.Hypervisor, r.ServerImageNumber, r.ServerSpecCode = config.VPC, config.KVM, "23214590", "s2-g3"
+	r.BlockStorageSize, r.BlockStorageVolumeType = 20, "FB1"
+	return r
+}
+
+// options are for a directory of one build, with the provider terraform finds: the CLI configuration is the user's, if any.
+func (a account) options(dir, userConfig string, log terraform.Log) terraform.Options {
+	return terraform.Options{Binary: a.bin, Dir: dir, Log: log, Env: terraform.Environment(terraform.EnvOptions{
+		Environ: append(os.Environ(), "TF_CLI_CONFIG_FILE="+userConfig, "NCLOUD_SUPPORT_VPC=true"), Dir: dir,
+		AccessKey: a.access, SecretKey: a.secret, Region: "KR", APIGateway: a.cloud.Endpoint(),
+	})}
+}
+
+// rendered writes the root module of r into a new directory.
+func rendered(t *testing.T, r *config.Resolved, id string) (dir string) {
+	t.Helper()
+	r.RunID = "260114-093000-" + id
+	r.Name = "tfb-" + r.RunID
+	dir = filepath.Join(t.TempDir(), "run")
+	files, err := render.Module(*r, render.Options{CustomGateway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := render.Write(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestBakeServers(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, localcloud.Latency{})
+	base, kvm := a.base(), a.kvm()
 	xen := base
 	xen.Platform, xen.Hypervisor = config.VPC, config.XEN
 	xen.ServerImageProductCode, xen.ServerProductCode = "SW.VSVR.OS.LNX64.CNTOS.0708.B050", "SVR.VSVR.CPU.C002.M004.NET.SSD.B050.G002"
@@ -88,21 +136,9 @@ func TestBakeServers(t *testing.T) {
 		for name, r := range map[string]config.Resolved{"kvm": kvm, "xen": xen, "bare": bare, "classic": classic} {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				r.RunID = "260114-093000-" + (kind + name)[:2] + name[:2]
-				r.Name = "tfb-" + r.RunID
-				dir := filepath.Join(t.TempDir(), "run")
-				files, err := render.Module(r, render.Options{CustomGateway: true})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := render.Write(dir, files); err != nil {
-					t.Fatal(err)
-				}
+				dir := rendered(t, &r, (kind + name)[:2]+name[:2])
 				log := &story{}
-				o := terraform.Options{Binary: bin, Dir: dir, Log: log, Env: terraform.Environment(terraform.EnvOptions{
-					Environ: append(os.Environ(), "TF_CLI_CONFIG_FILE="+userConfig, "NCLOUD_SUPPORT_VPC=true"), Dir: dir,
-					AccessKey: access, SecretKey: secret, Region: "KR", APIGateway: cloud.Endpoint(),
-				})}
+				o := a.options(dir, userConfig, log)
 				if kind == "embedded" {
 					o.Reattach = embedded(t, r, o.Env)
 				}
@@ -110,7 +146,7 @@ func TestBakeServers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				bakeServer(t, cloud, tf, bin, o.Env, dir, r, log)
+				bakeServer(t, a, tf, o.Env, dir, r, log)
 			})
 		}
 	}
@@ -138,7 +174,7 @@ func embedded(t *testing.T, r config.Resolved, env map[string]string) terraform.
 	return reattach
 }
 
-func bakeServer(t *testing.T, cloud *localcloud.Cloud, tf *terraform.Terraform, bin terraform.Binary, env map[string]string, dir string, r config.Resolved, log *story) {
+func bakeServer(t *testing.T, a account, tf *terraform.Terraform, env map[string]string, dir string, r config.Resolved, log *story) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	began := time.Now()
@@ -175,7 +211,7 @@ func bakeServer(t *testing.T, cloud *localcloud.Cloud, tf *terraform.Terraform, 
 	}
 
 	// Everything carries the run's name.
-	mine := ours(cloud, r.Name)
+	mine := ours(a.cloud, r.Name)
 	want := 2 // server, login key
 	for _, c := range []bool{r.PublicIP, vpc, vpc, vpc && r.InitScript != "", r.BlockStorageSize > 0} {
 		if c {
@@ -198,7 +234,7 @@ func bakeServer(t *testing.T, cloud *localcloud.Cloud, tf *terraform.Terraform, 
 	if err != nil || len(changes) != 0 {
 		t.Errorf("plan after apply: %+v, %v", changes, err)
 	}
-	cmd := exec.CommandContext(ctx, bin.Path, "-chdir="+dir, "state", "list")
+	cmd := exec.CommandContext(ctx, a.bin.Path, "-chdir="+dir, "state", "list")
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
@@ -214,7 +250,7 @@ func bakeServer(t *testing.T, cloud *localcloud.Cloud, tf *terraform.Terraform, 
 	if empty, sound, err := terraform.StateIsEmpty(dir); !empty || !sound || err != nil {
 		t.Errorf("state after destroy: empty %v, sound %v, %v", empty, sound, err)
 	}
-	if left := ours(cloud, r.Name); len(left) > 0 {
+	if left := ours(a.cloud, r.Name); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 	for _, line := range []string{"server: creating…", "server: created (id " + s.ID + ") in ", "server: destroyed in "} {
@@ -225,6 +261,179 @@ func bakeServer(t *testing.T, cloud *localcloud.Cloud, tf *terraform.Terraform, 
 	if f, err := os.ReadFile(filepath.Join(dir, terraform.LogFile)); err != nil || strings.Contains(string(f), env["NCLOUD_SECRET_KEY"]) {
 		t.Errorf("the log is not there (%v) or holds the secret key", err)
 	}
+}
+
+// What one provider has made, the other finds unchanged and destroys: it is one state.
+func TestProvidersShareTheState(t *testing.T) {
+	t.Parallel()
+	userConfig := os.Getenv("TFBAKE_TEST_OFFICIAL")
+	if userConfig == "" {
+		t.Skip("TFBAKE_TEST_OFFICIAL names no CLI configuration with a mirror of the official provider")
+	}
+	a := newAccount(t, localcloud.Latency{})
+	for _, maker := range []string{"embedded", "official"} {
+		t.Run(maker+" first", func(t *testing.T) {
+			t.Parallel()
+			r := a.kvm()
+			dir := rendered(t, &r, maker[:4])
+			log := &story{}
+			official := a.options(dir, userConfig, log)
+			own := a.options(dir, "", log)
+			own.Reattach = embedded(t, r, own.Env)
+			one, two := own, official
+			if maker == "official" {
+				one, two = official, own
+			}
+			first, err := terraform.New(one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := terraform.New(two)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := first.Init(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := first.Apply(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := second.Init(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if changes, err := second.Plan(t.Context()); err != nil || len(changes) != 0 {
+				t.Errorf("the other one's plan: %+v, %v", changes, err)
+			}
+			if err := second.Destroy(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if left := ours(a.cloud, r.Name); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// Interrupted while the server boots: the embedded provider stops at once and the server is in the state, so that the
+// destroy removes it.
+func TestCancelWhileTheServerBoots(t *testing.T) {
+	t.Parallel()
+	latency := localcloud.Fast()
+	latency.Server = 6 * time.Second
+	a := newAccount(t, latency)
+	r := a.kvm()
+	dir := rendered(t, &r, "stop")
+	log := &story{}
+	o := a.options(dir, "", log)
+	o.Reattach = embedded(t, r, o.Env)
+	tf, err := terraform.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tf.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for len(a.cloud.Inventory().Servers) == 0 && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
+	s, err := tf.Apply(ctx)
+	var e *terraform.Error
+	if !errors.As(err, &e) || !e.Canceled {
+		t.Errorf("error: %v", err)
+	}
+	if servers := a.cloud.Inventory().Servers; len(servers) != 1 || servers[0].Status == "RUN" {
+		t.Errorf("apply waited for the server: %v", servers)
+	}
+	if s.ID == "" || s.NICNo == "" || s.ACGNo == "" {
+		t.Errorf("what exists: %+v", s)
+	}
+	a.cloud.SetLatency(localcloud.Fast())
+	if err := tf.Destroy(t.Context()); err != nil {
+		t.Errorf("destroy: %v\n%s", err, log)
+	}
+	if left := ours(a.cloud, r.Name); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What the modules refuse, before anything is made, and in which words.
+func TestModuleChecks(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, localcloud.Latency{})
+	initialised := map[config.Platform]string{} // init takes as long as plan, and says nothing new the second time
+	for _, change := range []func(*config.Resolved){func(*config.Resolved) {}, classicOf} {
+		r := a.kvm()
+		change(&r)
+		dir := rendered(t, &r, "init")
+		o := a.options(dir, "", nil)
+		o.Reattach = embedded(t, r, o.Env)
+		tf, err := terraform.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tf.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		initialised[r.Platform] = filepath.Join(dir, ".terraform")
+	}
+	for name, c := range map[string]struct {
+		change func(*config.Resolved)
+		want   string
+	}{
+		"world":              {func(r *config.Resolved) { r.SourceCIDRs = []string{"10.0.0.0/8", "0.0.0.0/0"} }, "opens the server to everyone"},
+		"host bits":          {func(r *config.Resolved) { r.SourceCIDRs = []string{"10.0.0.1/8"} }, "without host bits"},
+		"IPv6":               {func(r *config.Resolved) { r.SourceCIDRs = []string{"2001:db8::/32"} }, "must be IPv4 networks"},
+		"nobody may connect": {func(r *config.Resolved) { r.SourceCIDRs = nil }, "nobody could reach port 22"},
+		"no VPC":             {func(r *config.Resolved) { r.VPCNo = "" }, "vpc_no is needed to make an ACG"},
+		"no image":           {func(r *config.Resolved) { r.ServerImageNumber, r.ServerSpecCode, r.Hypervisor = "", "", config.XEN }, "Exactly one of server_image_number"},
+		"two images":         {func(r *config.Resolved) { r.MemberServerImageNo = "1" }, "Exactly one of server_image_number"},
+		"KVM with products": {func(r *config.Resolved) {
+			r.ServerImageNumber, r.ServerSpecCode, r.ServerImageProductCode = "", "", "SW"
+		}, "A KVM server is made from"},
+		"spec without number": {func(r *config.Resolved) {
+			r.Hypervisor, r.ServerImageNumber, r.ServerImageProductCode = config.XEN, "", "SW"
+		}, "server_spec_code goes with server_image_number only"},
+		"number with product":   {func(r *config.Resolved) { r.Hypervisor, r.ServerSpecCode, r.ServerProductCode = config.XEN, "", "SVR" }, "server_product_code does not go with"},
+		"disk type of XEN":      {func(r *config.Resolved) { r.BlockStorageVolumeType = "SSD" }, "does not fit the hypervisor"},
+		"disk too small":        {func(r *config.Resolved) { r.BlockStorageSize = 5 }, "from 10 to 16380"},
+		"too many ACGs":         {func(r *config.Resolved) { r.ACGNos = []string{"1", "2", "3", "4"} }, "more than 3 ACGs"},
+		"subnet by name":        {func(r *config.Resolved) { r.SubnetNo = "my-subnet" }, "subnet_no must be a number"},
+		"fee":                   {func(r *config.Resolved) { r.FeeSystemTypeCode = "FREE" }, "MTRAT or FXSUM"},
+		"Classic, two images":   {func(r *config.Resolved) { classicOf(r); r.MemberServerImageNo = "1" }, "Exactly one of server_image_product_code"},
+		"Classic, large disk":   {func(r *config.Resolved) { classicOf(r); r.BlockStorageSize = 3000 }, "from 10 to 2000"},
+		"Classic, KVM's disk":   {func(r *config.Resolved) { classicOf(r); r.BlockStorageVolumeType = "CB1" }, "must be SSD or HDD"},
+		"nothing is the matter": {func(r *config.Resolved) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := a.kvm()
+			c.change(&r)
+			dir := rendered(t, &r, "plan")
+			o := a.options(dir, "", nil)
+			o.Reattach = embedded(t, r, o.Env)
+			o.Locate = func(d terraform.Diagnostic) string { return render.TemplateKey(r, d.Address, d.Attribute, d.Text()) }
+			tf, err := terraform.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(filepath.Join(dir, ".terraform"), os.DirFS(initialised[r.Platform])); err != nil {
+				t.Fatal(err)
+			}
+			_, err = tf.Plan(t.Context())
+			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func classicOf(r *config.Resolved) {
+	r.Platform, r.Hypervisor, r.ServerImageNumber, r.ServerSpecCode = config.Classic, "", "", ""
+	r.ServerImageProductCode, r.ServerProductCode, r.BlockStorageVolumeType = "SPSW0LINUX000139", "SPSVRSTAND000003", ""
 }
 
 func ours(cloud *localcloud.Cloud, name string) (out []string) {

@@ -51,8 +51,12 @@ func Environment(o EnvOptions) map[string]string {
 	env := map[string]string{}
 	for _, kv := range o.Environ {
 		name, value, ok := strings.Cut(kv, "=")
-		if ok && value != "" && passes(name, o.Pass) {
-			env[name] = value
+		if !ok || !passes(name, o.Pass) {
+			continue
+		}
+		env[name] = value // the last one wins, as everywhere
+		if value == "" {
+			delete(env, name)
 		}
 	}
 	for _, name := range paths {

@@ -15,7 +15,7 @@ func TestEnvironment(t *testing.T) {
 		"hostile": {EnvOptions{Environ: []string{
 			"TF_CLI_ARGS=-bogus", "TF_CLI_ARGS_apply=-bogus", "TF_VAR_name=evil", "TF_LOG=TRACE", "TF_LOG_PATH=/tmp/x", "TF_DATA_DIR=/elsewhere",
 			"TF_WORKSPACE=other", "TF_REATTACH_PROVIDERS={}", "TF_INPUT=1", "TF_IN_AUTOMATION=", "AWS_SECRET_ACCESS_KEY=s", "LD_PRELOAD=/x.so",
-			"NCLOUD_SUPPORT_VPC=true", "NCLOUD_ACCESS_KEY_ID=other", "broken", "=", "HOME=", "PATH=/bin",
+			"NCLOUD_SUPPORT_VPC=true", "NCLOUD_ACCESS_KEY_ID=other", "broken", "=", "HOME=", "PATH=/bin", "TMPDIR=/x", "TMPDIR=",
 		}}, map[string]string{"PATH": "/bin"}},
 		"wanted": {EnvOptions{Environ: []string{
 			"PATH=/bin", "HOME=/home/u", "TMPDIR=/t", "https_proxy=http://p", "NO_PROXY=x", "SSL_CERT_FILE=/c", "TF_ENCRYPTION=e=1", "NCLOUD_REGION=SGN", "NCLOUD_API_GW=http://gw",

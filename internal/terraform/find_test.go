@@ -59,6 +59,7 @@ func program(t *testing.T, name, says string) (dir string) {
 }
 
 func TestFind(t *testing.T) {
+	t.Parallel()
 	old := program(t, "terraform", "Terraform v1.3.0")
 	good := program(t, "terraform", "Terraform v1.9.1")
 	tofu := program(t, "tofu", "OpenTofu v1.8.2")
@@ -159,6 +160,7 @@ func releaseServer(t *testing.T, v string, tamper bool) (url, publicKey string, 
 }
 
 func TestFindDownloads(t *testing.T) {
+	t.Parallel()
 	url, key, requests := releaseServer(t, "1.9.8", false)
 	o := FindOptions{SearchPath: t.TempDir(), PinnedVersion: "1.9.8", CacheDir: filepath.Join(t.TempDir(), "cache"), ReleasesURL: url, publicKey: key, Log: &recorder{}}
 	b, err := Find(context.Background(), o)
@@ -182,6 +184,7 @@ func TestFindDownloads(t *testing.T) {
 }
 
 func TestFindRefusesATamperedDownload(t *testing.T) {
+	t.Parallel()
 	url, key, _ := releaseServer(t, "1.9.8", true)
 	cache := filepath.Join(t.TempDir(), "cache")
 	_, err := Find(context.Background(), FindOptions{SearchPath: t.TempDir(), PinnedVersion: "1.9.8", CacheDir: cache, ReleasesURL: url, publicKey: key})

@@ -46,6 +46,7 @@ output "public_ip_no" { value = null }
 `
 
 func TestRealProgram(t *testing.T) {
+	t.Parallel()
 	for _, b := range programs(t) {
 		t.Run(filepath.Base(b.Path), func(t *testing.T) {
 			ctx := t.Context()
@@ -235,6 +236,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestRealErrors(t *testing.T) {
+	t.Parallel()
 	for _, b := range programs(t) {
 		t.Run(filepath.Base(b.Path), func(t *testing.T) {
 			dir := write(t, map[string]string{"main.tf": `
@@ -276,6 +278,7 @@ variable "server_product_code" { default = 3 }
 }
 
 func TestRegistryOutOfReach(t *testing.T) {
+	t.Parallel()
 	b := programs(t)[0]
 	dir := write(t, map[string]string{"main.tf": `terraform { 
   required_providers { 
@@ -297,6 +300,7 @@ func TestRegistryOutOfReach(t *testing.T) {
 
 // A cancelled apply is interrupted once, ends by itself, and leaves a sound state.
 func TestCancelRealProgram(t *testing.T) {
+	t.Parallel()
 	for _, b := range programs(t) {
 		t.Run(filepath.Base(b.Path), func(t *testing.T) {
 			dir := write(t, map[string]string{"main.tf": `
@@ -344,6 +348,7 @@ echo '{"type":"apply_start","hook":{"resource":{"addr":"module.bake.ncloud_serve
 i=0; while [ $i -lt 3000 ]; do sleep 0.1; i=$((i+1)); done`
 
 func TestGraceThenKill(t *testing.T) {
+	t.Parallel()
 	dir := write(t, nil)
 	tf, log := open(t, script(t, stubborn), dir, func(o *Options) { o.Grace = 1500 * time.Millisecond })
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the build took too long"))
@@ -369,6 +374,7 @@ func TestGraceThenKill(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := write(t, nil)
 	tf, log := open(t, script(t, stubborn), dir)
 	tf.Kill() // nothing to kill
@@ -393,6 +399,7 @@ func TestKill(t *testing.T) {
 
 // Terraform alone is killed, as the kernel does for want of memory: what it leaves running must not block the directory.
 func TestOrphanedProvider(t *testing.T) {
+	t.Parallel()
 	dir := write(t, nil)
 	tf, log := open(t, script(t, stubborn), dir)
 	go func() {
@@ -435,6 +442,7 @@ func dead(t *testing.T, pidFile string) {
 
 // tfbake is killed: terraform is interrupted, goes on without us and its output, and finishes.
 func TestParentDies(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs the parent-death signal")
 	}
@@ -484,6 +492,7 @@ func appears(t *testing.T, path string) {
 }
 
 func TestPredecessorThatStays(t *testing.T) {
+	t.Parallel()
 	dir := write(t, nil)
 	first, log := open(t, script(t, stubborn), dir)
 	done := make(chan error)
@@ -499,6 +508,7 @@ func TestPredecessorThatStays(t *testing.T) {
 
 // Long lines, output that is no JSON, a crash and a state that could not be written: all of it is told.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	dir := write(t, nil)
 	tf, _ := open(t, script(t, `head -c 300000 /dev/zero | tr '\0' x; echo; echo "panic: oh" >&2; echo '{}' > errored.tfstate; echo x > crash.log; exit 11`), dir)
 	_, err := tf.Apply(t.Context())
@@ -517,6 +527,7 @@ func TestCrash(t *testing.T) {
 
 // Terraform before 1.9 has no JSON output for init.
 func TestOldInit(t *testing.T) {
+	t.Parallel()
 	b := script(t, `[ "$1" = init ] || exit 9; case "$*" in *-json*) exit 8;; esac; echo "Error: no such provider"; exit 1`)
 	text := strings.ReplaceAll(read(t, b.Path), "1.11.4", "1.5.7")
 	if err := os.WriteFile(b.Path, []byte(text), 0o700); err != nil {
@@ -530,6 +541,7 @@ func TestOldInit(t *testing.T) {
 }
 
 func TestPushState(t *testing.T) {
+	t.Parallel()
 	b := programs(t)[0]
 	dir := write(t, map[string]string{"main.tf": rootModule})
 	tf, _ := open(t, b, dir)
