@@ -1,0 +1,76 @@
+package localcloud
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vserver"
+	"golang.org/x/crypto/ssh"
+)
+
+// A bake with real guests: what a shell writes on a server is on a server made from its image.
+func TestBakeWithRealGuests(t *testing.T) {
+	t.Parallel()
+	c := start(t, Options{guests: guests{}})
+	script := *must(c.vserver.CreateInitScript(&vserver.CreateInitScriptRequest{InitScriptContent: p("#!/bin/sh\necho from-init > /root/init\n"), OsTypeCode: p("LNX")}))(t).InitScriptList[0].InitScriptNo
+	kvm := func(r *vserver.CreateServerInstancesRequest) {
+		r.ServerImageProductCode, r.ServerImageNo, r.ServerSpecCode, r.ServerName = nil, p(kvmUbu), p("s2-g3"), p("baked")
+	}
+	no := c.vpcServer(func(r *vserver.CreateServerInstancesRequest) { kvm(r); r.InitScriptNo = &script })
+	ip := c.publicIP(no)
+
+	run := func(no, command string) string {
+		t.Helper()
+		pw := *must(c.vserver.GetRootPassword(&vserver.GetRootPasswordRequest{ServerInstanceNo: &no, PrivateKey: p(testKey().private)}))(t).RootPassword
+		conn, err := c.DialContext(t.Context(), "tcp", ip+":22")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		sc, chans, reqs, err := ssh.NewClientConn(conn, ip, &ssh.ClientConfig{User: "root", Auth: []ssh.AuthMethod{ssh.Password(pw)}, HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error { return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := ssh.NewClient(sc, chans, reqs)
+		defer client.Close()
+		s, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.CombinedOutput(command)
+		if err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	eventually(t, "init script ran", func() bool { return run(no, "cat /root/init 2>/dev/null || true") == "from-init" })
+	if got := run(no, "mkdir -p /opt/app && echo baked > /opt/app/version && chmod 640 /opt/app/version && hostname"); got != "baked" {
+		t.Errorf("hostname = %q", got)
+	}
+	must(c.vserver.StopServerInstances(&vserver.StopServerInstancesRequest{ServerInstanceNoList: strs(no)}))(t)
+	c.waitVPC(no, "NSTOP/NULL")
+	img := must(c.vserver.CreateServerImage(&vserver.CreateServerImageRequest{ServerInstanceNo: &no, ServerImageName: p("real-image")}))(t).ServerImageList[0].ServerImageNo
+	eventually(t, "image", func() bool {
+		i := must(c.vserver.GetServerImageDetail(&vserver.GetServerImageDetailRequest{ServerImageNo: img}))(t).ServerImageList[0]
+		if *i.ServerImageStatus.Code == "CREFL" {
+			t.Fatal("image failed")
+		}
+		return *i.ServerImageStatus.Code == "CREAT"
+	})
+	ipNo := c.Inventory().PublicIPs[0].No
+	c.terminate(no)
+
+	two := c.vpcServer(func(r *vserver.CreateServerInstancesRequest) { kvm(r); r.ServerImageNo, r.ServerName = img, p("second") })
+	must(c.vserver.AssociatePublicIpWithServerInstance(&vserver.AssociatePublicIpWithServerInstanceRequest{PublicIpInstanceNo: &ipNo, ServerInstanceNo: &two}))(t)
+	eventually(t, "IP moved", func() bool {
+		return *must(c.vserver.GetServerInstanceDetail(&vserver.GetServerInstanceDetailRequest{ServerInstanceNo: &two}))(t).ServerInstanceList[0].PublicIp == ip
+	})
+	if got := run(two, "cat /opt/app/version; stat -c %a /opt/app/version; hostname"); got != "baked\n640\nsecond" {
+		t.Errorf("on the second server: %q", got)
+	}
+	// A guest that shuts itself down is stopped.
+	run(two, "shutdown -h now || true")
+	c.waitVPC(two, "NSTOP/NULL")
+}
