@@ -175,8 +175,11 @@ func (l *hclLoader) parse(name string, text []byte) hcl.Body {
 	l.srcs[name] = src
 	l.tmpl.Files[name] = &hcl.File{Bytes: text}
 	if strings.HasSuffix(name, ".json") || name == "<stdin>" && looksLikeJSON(text) {
-		// Our own parser first: it finds duplicate keys, trailing text and comments, and says where.
-		if n, diags := parseJSON(src); diags.HasErrors() || n == nil {
+		// Our own parser first: it finds trailing text, comments and missing commas, and says where. Double keys are
+		// left to hcl, in whose JSON several blocks of a type may be written so.
+		p := &jsonParser{src: src, b: src.bytes, twice: true}
+		if n := p.file(); p.diags.HasErrors() || n == nil {
+			diags := p.diags
 			l.diags = append(l.diags, diags...)
 			return nil
 		}
@@ -449,10 +452,11 @@ func (l *hclLoader) scoped(s scope, needs map[string]map[string]bool) *hcl.EvalC
 		}),
 	}}
 	if s.env {
-		ctx.Functions = map[string]function.Function{"env": envFunc(l.o.Env)}
+		ctx.Functions = map[string]function.Function{}
 		for n, f := range l.funcs {
 			ctx.Functions[n] = f
 		}
+		ctx.Functions["env"] = envFunc(l.o.Env)
 	}
 	if !s.bare {
 		locals := map[string]cty.Value{}
@@ -516,7 +520,9 @@ func (l *hclLoader) reference(s scope, t hcl.Traversal) hcl.Diagnostics {
 		if !ok {
 			var diags hcl.Diagnostics
 			for _, n := range sortedKeys(l.locals) {
-				diags = append(diags, l.workOutLocal(n, t.SourceRange())...)
+				if !l.locals[n].busy { // "local" inside a local means the others
+					diags = append(diags, l.workOutLocal(n, t.SourceRange())...)
+				}
 			}
 			return diags
 		}
@@ -530,7 +536,9 @@ func (l *hclLoader) reference(s scope, t hcl.Traversal) hcl.Diagnostics {
 		if !ok1 || !ok2 {
 			var diags hcl.Diagnostics
 			for _, n := range sortedKeys(l.data) {
-				diags = append(diags, l.workOutData(n, t.SourceRange())...)
+				if !l.data[n].busy {
+					diags = append(diags, l.workOutData(n, t.SourceRange())...)
+				}
 			}
 			return diags
 		}

@@ -263,11 +263,18 @@ func (l *hclLoader) use(ref string, r hcl.Range) *sourceUse {
 			l.errorf(r, fmt.Sprintf("%q does not name a source", ref), "Write \"source.TYPE.NAME\", such as \"source.ncloud.web\".")
 			return nil
 		}
-		l.errorf(r, fmt.Sprintf("There is no source %q", key), "%s", nearest(key, sortedKeys(l.sources), "Known: "+strings.Join(sortedKeys(l.sources), ", ")+"."))
+		l.errorf(r, fmt.Sprintf("There is no source %q", key), "%s", nearest(key, sortedKeys(l.sources), knownSources(l.sources)))
 		return nil
 	}
 	src.used = true
 	return &sourceUse{src: src, name: src.name, rng: r}
+}
+
+func knownSources(m map[string]*hclSource) string {
+	if len(m) == 0 {
+		return "The template has no source blocks: source \"ncloud\" \"NAME\" {}."
+	}
+	return "Known: " + strings.Join(sortedKeys(m), ", ") + "."
 }
 
 // evalReferences evaluates a list of sources, whose elements may also be written without quotes: source.ncloud.x.
@@ -327,7 +334,6 @@ func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourc
 	build := &Build{Name: name, Type: u.src.typ, Range: u.rng}
 	if u.src.typ != "ncloud" {
 		l.errorf(u.src.block.LabelRanges[0], fmt.Sprintf("There is no builder %q", u.src.typ), "tfbake bakes images of NAVER Cloud: source \"ncloud\" %q. Leave this one out with -except=%s.", u.src.name, name)
-		return nil
 	}
 	extra := map[string]cty.Value{
 		"source": cty.ObjectVal(map[string]cty.Value{"type": cty.StringVal(u.src.typ), "name": cty.StringVal(local)}),
@@ -337,19 +343,8 @@ func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourc
 		extra["each"] = round.val
 	}
 	eng := engine{now: l.o.Now, cwd: l.o.Cwd, templateDir: absPath(l.o.Cwd, l.root), buildName: name, buildType: u.src.typ}
-	obj, diags := l.body(scope{extra: extra}, eng, u.src.block.Body, nil, "for_each")
-	obj.rng = u.src.block.DefRange
-	if u.over != nil {
-		over, ds := l.body(scope{extra: extra}, eng, u.over, nil, "name")
-		diags = append(diags, ds...)
-		obj = obj.merge(over)
-	}
-	d := &decoder{files: l.o.FS, cwd: l.o.Cwd, onDisk: true, also: []string{"for_each"}}
-	b := decode(d, builderSchema, obj)
-	l.diags = append(append(l.diags, diags...), d.diags...)
-	build.Source, build.Communicator = b.Source, b.comm
-	for _, s := range secretsOf(&b) {
-		l.secrets(cty.StringVal(s))
+	if u.src.typ == "ncloud" {
+		l.decodeSource(build, u, eng, scope{extra: extra})
 	}
 
 	eng.inStep = true
@@ -388,6 +383,24 @@ func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourc
 		}
 	}
 	return build
+}
+
+// decodeSource fills the build's Source and Communicator.
+func (l *hclLoader) decodeSource(build *Build, u sourceUse, eng engine, sc scope) {
+	obj, diags := l.body(sc, eng, u.src.block.Body, nil, "for_each")
+	obj.rng = u.src.block.DefRange
+	if u.over != nil {
+		over, ds := l.body(sc, eng, u.over, nil, "name")
+		diags = append(diags, ds...)
+		obj = obj.merge(over)
+	}
+	d := &decoder{files: l.o.FS, cwd: l.o.Cwd, onDisk: true, also: []string{"for_each"}}
+	b := decode(d, builderSchema, obj)
+	l.diags = append(append(l.diags, diags...), d.diags...)
+	build.Source, build.Communicator = b.Source, b.comm
+	for _, s := range secretsOf(&b) {
+		l.secrets(cty.StringVal(s))
+	}
 }
 
 // checkStepNames warns of only, except and override that name no source. Packer says nothing, and the step then runs

@@ -137,30 +137,33 @@ const maxJSONDepth = 500
 // go on with; otherwise it is whole, even when diagnostics tell of a missing comma or a comment.
 func parseJSON(src *source) (*jsonNode, hcl.Diagnostics) {
 	p := &jsonParser{src: src, b: src.bytes}
+	n := p.file()
+	return n, p.diags
+}
+
+// file reads the whole text.
+func (p *jsonParser) file() *jsonNode {
 	if bytes.HasPrefix(p.b, []byte("\xef\xbb\xbf")) {
 		p.i = 3
 	}
 	if bytes.HasPrefix(p.b, []byte("\xff\xfe")) || bytes.HasPrefix(p.b, []byte("\xfe\xff")) {
-		p.fail(0, 1, "The file is UTF-16", "Save it as UTF-8.")
-		return nil, p.diags
+		return p.stop(0, 1, "The file is UTF-16", "Save it as UTF-8.")
 	}
 	p.space()
 	if p.i == len(p.b) {
-		p.fail(p.i, p.i, "The file is empty", "A JSON template is an object with at least \"builders\".")
-		return nil, p.diags
+		return p.stop(p.i, p.i, "The file is empty", "A JSON template is an object with at least \"builders\".")
 	}
 	n := p.value(0)
 	if n == nil {
-		return nil, p.diags
+		return nil
 	}
 	p.space()
 	if p.i < len(p.b) && !p.stopped {
-		p.fail(p.i, p.i+1, "Text after the end of the template",
+		return p.stop(p.i, p.i+1, "Text after the end of the template",
 			fmt.Sprintf("The object opened on line %d ends before this. Remove what follows, or the bracket that closes it too early.",
-				src.pos(n.from).Line))
-		return nil, p.diags
+				p.src.pos(n.from).Line))
 	}
-	return n, p.diags
+	return n
 }
 
 type jsonParser struct {
@@ -168,6 +171,7 @@ type jsonParser struct {
 	b       []byte
 	i       int
 	diags   hcl.Diagnostics
+	twice   bool // a key may be given twice
 	stopped bool // a mistake after which guessing would only produce noise
 }
 
@@ -415,7 +419,7 @@ func (p *jsonParser) object(depth int) *jsonNode {
 		if val == nil {
 			return nil
 		}
-		if before, ok := seen[key.text]; ok {
+		if before, ok := seen[key.text]; ok && !p.twice {
 			p.fail(key.from, key.to, fmt.Sprintf("The key %q is given twice", key.text),
 				fmt.Sprintf("It was first set on line %d. Remove one of the two.", p.src.pos(before.from).Line))
 			continue

@@ -118,17 +118,23 @@ func (v *jsonVars) get(name string) (string, error) {
 	if strings.Contains(s, "{{") && !v.static[name] {
 		tree, diags := v.eng.parse(t)
 		if tree != nil && !diags.HasErrors() {
-			// {{.Path}} in a variable is left for the step that uses the variable.
-			if u := uses(tree.Root); u.field && !u.engine {
-				v.values[name] = s
-				return s, nil
-			}
 			var err error
-			if s, err = v.eng.execute(tree); err != nil {
-				if errors.Is(err, errReported) {
-					v.failed[name] = true
-					return "", errReported
+			if uses(tree.Root).field {
+				// {{.Path}} in a variable stays as it is, the rest is filled in.
+				var failed bool
+				var ds hcl.Diagnostics
+				s, failed, ds = v.eng.renderKept(t)
+				if diags = append(diags, ds...); failed {
+					err = errReported
 				}
+			} else {
+				s, err = v.eng.execute(tree)
+			}
+			if errors.Is(err, errReported) {
+				v.failed[name] = true
+				return "", errReported
+			}
+			if err != nil {
 				diags = append(diags, execDiag(t, err)...)
 			}
 		}
@@ -441,14 +447,15 @@ func (l *jsonLoader) builds(root *jsonNode) {
 				detail += fmt.Sprintf(" Leave this builder out with -except=%s.", b.name)
 			}
 			l.errorf(headOf(b.node), fmt.Sprintf("There is no builder %q", b.typ), "%s", detail)
-			continue
 		}
 		build := &Build{Name: b.name, Type: b.typ, Range: headOf(b.node)}
 		eng := l.eng
 		eng.buildName, eng.buildType = b.name, b.typ
-		obj, diags := eng.evalObject(b.node, nil)
-		l.diags = append(l.diags, diags...)
-		l.builder(build, obj.without("type", "name"))
+		if b.typ == "ncloud" {
+			obj, diags := eng.evalObject(b.node, nil)
+			l.diags = append(l.diags, diags...)
+			l.builder(build, obj.without("type", "name"))
+		}
 		eng.inStep = true
 		for _, n := range provisioners {
 			if s := l.step(n, "provisioner", eng, b.name, b.raw); s != nil {

@@ -144,6 +144,9 @@ func loadAndShow(t *testing.T, name string) string {
 	if err := WriteDiagnostics(&b, tmpl.Files, diags, 0, false); err != nil {
 		t.Fatal(err)
 	}
+	if wrong := strings.Contains(name, "-wrong"); wrong != diags.HasErrors() {
+		t.Errorf("%s: errors: %v", name, diags.HasErrors()) // a golden file rewritten in haste must not hide it
+	}
 	for _, d := range diags {
 		if d.Subject != nil {
 			checkRange(t, tmpl, d.Subject.Filename, d.Subject.Start.Byte, d.Subject.End.Byte)

@@ -7,6 +7,9 @@ locals {
   list  = [for k in ["x", "y"] : upper(k)]
   whole = { for k, v in { p = 1, q = 2 } : k => v * 2 }
 }
+locals {
+  lookup = lookup(local, "a", "none")
+}
 local "token" {
   expression = "secret-${local.c}"
   sensitive  = true
