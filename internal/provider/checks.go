@@ -103,6 +103,11 @@ func oneOfNumbers(values ...int64) func(cty.Value) error {
 // rules checks a set of ACG rules.
 func rules(v cty.Value) error {
 	for _, e := range v.AsValueSlice() {
+		for _, name := range []string{"ip_block", "port_range"} {
+			if f := e.GetAttr(name); !f.IsNull() && f.AsString() == "" {
+				return fmt.Errorf("%s is empty; leave it away, or null, where it does not apply", name) // so says the official one, too
+			}
+		}
 		if err := rule(textOf(e.GetAttr("protocol")), textOf(e.GetAttr("port_range")), textOf(e.GetAttr("ip_block")),
 			textOf(e.GetAttr("source_access_control_group_no")), textOf(e.GetAttr("description"))); err != nil {
 			return err

@@ -252,6 +252,11 @@ func (s *session) changeRules(ctx context.Context, g ncloud.ACG, in, out []nclou
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
+	for _, name := range []string{"inbound", "outbound"} {
+		if o.get(name).IsNull() {
+			o.set(name, cty.SetValEmpty(ruleType)) // as a read has it
+		}
+	}
 	return nil
 }
 
