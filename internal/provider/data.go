@@ -159,7 +159,7 @@ func hashID(ids []string) string {
 	return strconv.FormatInt(int64(crc32.ChecksumIEEE([]byte(b.String()))), 10)
 }
 
-// table makes a list of objects of the attribute's type from rows; columns a row lacks are null.
+// table makes a list of objects of the attribute's type from rows. A column that a row lacks is empty, as the older SDK has it.
 func table(t cty.Type, rows []row) cty.Value {
 	columns := t.ElementType().AttributeTypes()
 	var out []cty.Value
@@ -169,12 +169,24 @@ func table(t cty.Type, rows []row) cty.Value {
 			if v, ok := r[name]; ok {
 				values[name] = v
 			} else {
-				values[name] = cty.NullVal(ct)
+				values[name] = empty(ct)
 			}
 		}
 		out = append(out, cty.ObjectVal(values))
 	}
 	return collection(t, out)
+}
+
+func empty(t cty.Type) cty.Value {
+	switch t {
+	case cty.String:
+		return cty.StringVal("")
+	case cty.Number:
+		return cty.NumberIntVal(0)
+	case cty.Bool:
+		return cty.False
+	}
+	return cty.NullVal(t)
 }
 
 // output writes what a data source found to its output_file, if it names one.

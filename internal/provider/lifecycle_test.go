@@ -923,6 +923,103 @@ output "all" {
 	}
 }
 
+// The data sources that ask for what somebody has made.
+func TestDataSourcesOfOwnThings(t *testing.T) {
+	t.Parallel()
+	for f, c := range map[Flavour]struct{ things, questions string }{
+		VPC: {vpcBare + `
+resource "ncloud_public_ip" "ip" {
+  server_instance_no = ncloud_server.server.id
+  description        = "tfb-1"
+}`, `
+data "ncloud_server" "server" {
+  filter {
+    name   = "name"
+    values = ["tfb-1"]
+  }
+}
+data "ncloud_public_ip" "ip" { is_associated = true }
+data "ncloud_root_password" "password" {
+  server_instance_no = ncloud_server.server.id
+  private_key        = ncloud_login_key.key.private_key
+}
+data "ncloud_member_server_image" "image" {
+  filter {
+    name   = "name"
+    values = ["tfb-1-image"]
+  }
+}
+data "ncloud_member_server_images" "images" {}
+output "all" {
+  value = {
+    server   = data.ncloud_server.server.instance_no == ncloud_server.server.id && data.ncloud_server.server.public_ip == ncloud_public_ip.ip.public_ip
+    nic      = length(data.ncloud_server.server.network_interface) == 1
+    ip       = data.ncloud_public_ip.ip.id == ncloud_public_ip.ip.id && data.ncloud_public_ip.ip.server_name == "tfb-1"
+    password = nonsensitive(length(data.ncloud_root_password.password.root_password) > 0)
+    image    = data.ncloud_member_server_image.image.original_server_instance_no == ncloud_server.server.id
+    images   = data.ncloud_member_server_images.images.member_server_images == tolist([data.ncloud_member_server_image.image.no])
+  }
+}`},
+		Classic: {classicBake, `
+data "ncloud_public_ip" "ip" {
+  is_associated = true
+  zone          = "KR-1"
+}
+data "ncloud_root_password" "password" {
+  server_instance_no = ncloud_server.server.id
+  private_key        = ncloud_login_key.key.private_key
+}
+data "ncloud_member_server_image" "image" { no_list = data.ncloud_member_server_images.images.member_server_images }
+data "ncloud_member_server_images" "images" {}
+data "ncloud_port_forwarding_rule" "ssh" { server_instance_no = ncloud_server.server.id }
+data "ncloud_port_forwarding_rules" "ssh" { port_forwarding_internal_port = 22 }
+output "all" {
+  value = {
+    ip       = data.ncloud_public_ip.ip.id == ncloud_public_ip.ip.id && data.ncloud_public_ip.ip.kind_type == ncloud_public_ip.ip.kind_type
+    password = nonsensitive(length(data.ncloud_root_password.password.root_password) > 0)
+    image    = data.ncloud_member_server_image.image.name == "tfb-1-image" && data.ncloud_member_server_image.image.original_server_name == "tfb-1"
+    forward  = data.ncloud_port_forwarding_rule.ssh.port_forwarding_external_port == "2022"
+    forwards = data.ncloud_port_forwarding_rules.ssh.port_forwarding_rule_list[0].server_instance_no == ncloud_server.server.id
+  }
+}`},
+	} {
+		t.Run(f.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, f, "KR", c.things)
+			w.apply()
+			server, ctx := w.id("ncloud_server.server"), t.Context()
+			s := &session{flavour: f, client: w.client, vpc: w.client.VPC, classic: w.client.Classic}
+			bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
+			defer cancel()
+			if err := s.stopServer(bounded, server); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			q := ncloud.CreateImage{ServerNo: server, Name: "tfb-1-image"}
+			if f == Classic {
+				_, err = w.client.Classic.CreateMemberServerImage(ctx, q)
+			} else {
+				_, err = w.client.VPC.CreateMemberServerImageInstance(ctx, q)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write("questions.tf", c.questions)
+			w.apply()
+			w.clean()
+			var got map[string]bool
+			if err := json.Unmarshal([]byte(w.run("output", "-json", "all")), &got); err != nil {
+				t.Fatal(err)
+			}
+			for name, ok := range got {
+				if !ok {
+					t.Errorf("%s is false", name)
+				}
+			}
+		})
+	}
+}
+
 func TestConfigureSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	cloud, err := localcloud.Start(context.Background(), localcloud.Options{HighPorts: true})
