@@ -63,10 +63,11 @@ func Fast() Latency {
 		Image: 60 * time.Millisecond, Disk: 30 * time.Millisecond, Network: 15 * time.Millisecond}
 }
 
-// Realistic takes the times seen on the real cloud: about 90 s for a server, minutes for an image.
+// Realistic takes the times seen on the real cloud: about 90 s for a server, minutes for an image. Disks are quicker than
+// the real ones may be: the official provider fails on a disk that is still detaching when it looks first, after 2 s.
 func Realistic() Latency {
 	return Latency{Server: 90 * time.Second, Stop: 15 * time.Second, Terminate: 20 * time.Second, Setup: 6 * time.Second,
-		Image: 5 * time.Minute, Disk: 10 * time.Second, Network: 4 * time.Second, SSHDelay: 20 * time.Second, PerRequest: 120 * time.Millisecond}
+		Image: 5 * time.Minute, Disk: 1500 * time.Millisecond, Network: 4 * time.Second, SSHDelay: 20 * time.Second, PerRequest: 120 * time.Millisecond}
 }
 
 // Kind of a Fault.

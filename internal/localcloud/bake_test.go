@@ -62,7 +62,10 @@ func TestBakeWithRealGuests(t *testing.T) {
 	ipNo := c.Inventory().PublicIPs[0].No
 	c.terminate(no)
 
-	two := c.vpcServer(func(r *vserver.CreateServerInstancesRequest) { kvm(r); r.ServerImageNo, r.ServerName = img, p("second") })
+	two := c.vpcServer(func(r *vserver.CreateServerInstancesRequest) {
+		kvm(r)
+		r.ServerImageNo, r.ServerName = img, p("second")
+	})
 	must(c.vserver.AssociatePublicIpWithServerInstance(&vserver.AssociatePublicIpWithServerInstanceRequest{PublicIpInstanceNo: &ipNo, ServerInstanceNo: &two}))(t)
 	eventually(t, "IP moved", func() bool {
 		return *must(c.vserver.GetServerInstanceDetail(&vserver.GetServerInstanceDetailRequest{ServerInstanceNo: &two}))(t).ServerInstanceList[0].PublicIp == ip

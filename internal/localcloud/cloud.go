@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -98,6 +99,7 @@ func Start(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.mu.Lock()
 	c.timer = time.AfterFunc(time.Hour, c.tick)
 	c.reclaimAddresses()
+	c.removeLeftovers()
 	for _, s := range sorted(c.st.Servers) {
 		// A server that was running boots again; one that was being rebooted does so by coming up.
 		if s.Status == "RUN" && s.Op != "SHTDN" {
@@ -108,7 +110,7 @@ func Start(ctx context.Context, o Options) (_ *Cloud, err error) {
 	c.settle()
 	c.mu.Unlock()
 
-	c.srv = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: time.Minute, BaseContext: func(net.Listener) context.Context { return c.ctx }}
+	c.srv = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(c.logWriter("API: "), "", 0), BaseContext: func(net.Listener) context.Context { return c.ctx }}
 	c.background(func() {
 		if err := c.srv.Serve(c.ln); !errors.Is(err, http.ErrServerClosed) {
 			c.logf("API stopped: %v", err)
@@ -188,8 +190,30 @@ func (c *Cloud) Close() error {
 		err = c.srv.Close()
 	}
 	wg.Wait()
-	c.wg.Wait()
+	ended := make(chan struct{})
+	go func() { c.wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		err = errors.Join(err, errors.New("simulated cloud: some guest connections did not end within 10 s"))
+	}
 	return errors.Join(err, c.closeFiles())
+}
+
+// removeLeftovers deletes files that belong to nothing: what a killed process was copying or about to delete.
+func (c *Cloud) removeLeftovers() {
+	for dir, known := range map[string]func(no string) bool{
+		c.guestDir(""):    func(no string) bool { return c.st.Servers[no] != nil },
+		c.imageDir(""):    func(no string) bool { return c.st.Images[no] != nil },
+		c.snapshotDir(""): func(no string) bool { return c.st.Snapshots[no] != nil },
+	} {
+		entries, _ := os.ReadDir(dir) // not there yet: nothing to delete
+		for _, e := range entries {
+			if !known(e.Name()) {
+				c.background(func() { os.RemoveAll(filepath.Join(dir, e.Name())) })
+			}
+		}
+	}
 }
 
 func (c *Cloud) closeFiles() error {

@@ -8,12 +8,15 @@
 //
 // How a request goes through the package:
 //
-//	server.go    routing, signature, faults and the call log around every call
-//	action.go    the table of actions: parameters -> handler -> reply
-//	classic_*.go, vpc_*.go   the handlers, one file per family
-//	encode.go    the reply as JSON or XML
-//	store.go     the account's objects, kept in memory under one lock and in state.json
-//	clock.go     transitions that are due: servers boot, images finish, disks attach
-//	net.go       loopback addresses, listeners, who may connect
-//	fault.go     faults on order
+//	server.go     routing, signature, faults and the call log around every call
+//	action.go     the table of actions: parameters (params.go) -> handler -> reply
+//	actions_*.go  the handlers, one file per family of objects
+//	encode.go     the reply as JSON or XML; errors.go the refusals
+//	store.go      the account's objects, kept in memory under one lock and in state.json
+//	clock.go      transitions that are due: servers boot, images finish, disks attach
+//	net.go        loopback addresses, listeners, who may connect
+//	fault.go      faults on order; control.go the control plane for tests in other processes
+//	catalog.json  images, products, specs, regions
+//
+// It simulates; it never decides. Nothing outside of tests and the command that starts it may import this package.
 package localcloud

@@ -89,12 +89,30 @@ func (c *Cloud) process(ctx context.Context, call Call, act action, params url.V
 		return res
 	}
 
+	if c.handle(act, params, hits, &res); res.dropped {
+		return res
+	}
+
+	if hook := c.opts.OnCall; hook != nil {
+		hook(call, After)
+	}
+	err, dropped := c.interrupted(ctx, hits, After)
+	if err != nil {
+		res.err = err
+	}
+	res.dropped = dropped
+	res.truncated = slices.ContainsFunc(hits, func(f Fault) bool { return f.Kind == Truncate })
+	return res
+}
+
+// handle runs the handler itself, with the lock held.
+func (c *Cloud) handle(act action, params url.Values, hits []Fault, res *result) {
 	req := &request{Cloud: c, service: act.service, action: act.name, platform: serviceOf[act.service]}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.Unlock()
 		res.dropped = true
-		return res
+		return
 	}
 	c.settle()
 	if req.platform == vpc {
@@ -107,22 +125,8 @@ func (c *Cloud) process(ctx context.Context, call Call, act action, params url.V
 		res.processed = true
 		c.afterwards(hits, req.touched)
 	}
-	if act.mutating {
-		c.dirty = true
-	}
+	c.dirty = c.dirty || act.mutating
 	c.settle()
-	c.mu.Unlock()
-
-	if hook := c.opts.OnCall; hook != nil {
-		hook(call, After)
-	}
-	err, dropped := c.interrupted(ctx, hits, After)
-	if err != nil {
-		res.err = err
-	}
-	res.dropped = dropped
-	res.truncated = slices.ContainsFunc(hits, func(f Fault) bool { return f.Kind == Truncate })
-	return res
 }
 
 func (c *Cloud) interrupted(ctx context.Context, hits []Fault, when When) (*apiError, bool) {
@@ -211,7 +215,7 @@ func (c *Cloud) authenticate(r *http.Request) *apiError {
 		return unauthorised("Expired timestamp")
 	}
 	mac := hmac.New(sha256.New, []byte(c.opts.SecretKey))
-	fmt.Fprintf(mac, "%s %s\n%s\n%s", r.Method, r.URL.RequestURI(), stamp, key)
+	fmt.Fprintf(mac, "%s %s\n%s\n%s", r.Method, r.RequestURI, stamp, key)
 	want := base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	if !hmac.Equal([]byte(sig), []byte(want)) {
 		return unauthorised("Invalid signature")
@@ -271,17 +275,24 @@ func masked(v url.Values) map[string]string {
 	return out
 }
 
-// callLog remembers the calls since start.
+// callLog remembers the calls since start, the last keptCalls of them.
 type callLog struct {
 	mu       sync.Mutex
 	list     []Call
+	dropped  int // calls that are no longer in list
 	mutating int
 }
+
+const keptCalls = 50000
 
 func (l *callLog) begin(call Call) Call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	call.Seq, call.Time = len(l.list)+1, time.Now()
+	if len(l.list) >= keptCalls {
+		half := len(l.list) / 2
+		l.list, l.dropped = slices.Clone(l.list[half:]), l.dropped+half
+	}
+	call.Seq, call.Time = l.dropped+len(l.list)+1, time.Now()
 	if call.Mutating {
 		l.mutating++
 		call.MutatingSeq = l.mutating
@@ -303,10 +314,12 @@ func (l *callLog) end(call Call, res result) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list[call.Seq-1] = call
+	if i := call.Seq - 1 - l.dropped; i >= 0 {
+		l.list[i] = call
+	}
 }
 
-// Calls returns the log of API calls since start.
+// Calls returns the log of API calls since start (of a very long-running cloud, the newest).
 func (c *Cloud) Calls() []Call {
 	c.calls.mu.Lock()
 	defer c.calls.mu.Unlock()
