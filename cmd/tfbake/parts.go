@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
@@ -17,6 +18,7 @@ import (
 	"github.com/tfbake/tfbake/internal/provider"
 	"github.com/tfbake/tfbake/internal/provision"
 	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/seal"
 	"github.com/tfbake/tfbake/internal/snapshot"
 	"github.com/tfbake/tfbake/internal/sweep"
 	"github.com/tfbake/tfbake/internal/terraform"
@@ -195,6 +197,14 @@ func (i imager) Start(ctx context.Context, s terraform.Server) (snapshot.Image, 
 
 func (i imager) Wait(ctx context.Context, img snapshot.Image) error { return i.Imager.Wait(ctx, img) }
 
+func (i imager) Find(ctx context.Context) (snapshot.Image, bool, error) {
+	img, err := i.Imager.Find(ctx, i.kind, i.plan.ImageName)
+	if ncloud.IsNotFound(err) {
+		return img, false, nil
+	}
+	return img, err == nil, err
+}
+
 func (i imager) Share(ctx context.Context, img snapshot.Image) error {
 	return i.Imager.Share(ctx, img, i.plan.ShareWith)
 }
@@ -221,9 +231,15 @@ type keys struct {
 	platform config.Platform
 }
 
-func (k keys) Make(ctx context.Context, name string) (bake.LoginKey, error) {
+// sealedKey is the file of the run directory that holds the login key's private half, sealed.
+const sealedKey = "login-key.sealed"
+
+func (k keys) Make(ctx context.Context, run *journal.Run, name string) (bake.LoginKey, error) {
 	private, public, err := bake.NewKeyPair(name)
 	if err != nil {
+		return bake.LoginKey{}, err
+	}
+	if err := k.seal(ctx, run, private); err != nil {
 		return bake.LoginKey{}, err
 	}
 	importKey, createKey := k.client.VPC.ImportLoginKey, k.client.VPC.CreateLoginKey
@@ -241,7 +257,24 @@ func (k keys) Make(ctx context.Context, name string) (bake.LoginKey, error) {
 	if createErr != nil {
 		return bake.LoginKey{}, fmt.Errorf("make the login key %s: %w", name, errors.Join(createErr, err))
 	}
-	return bake.LoginKey{Name: name, PrivateKey: []byte(made.PrivateKey)}, nil
+	return bake.LoginKey{Name: name, PrivateKey: []byte(made.PrivateKey)}, k.seal(ctx, run, []byte(made.PrivateKey))
+}
+
+func (k keys) seal(ctx context.Context, run *journal.Run, private []byte) error {
+	sealed, err := seal.Seal(k.client.Credentials(ctx).SecretKey, run.Facts.RunID, private)
+	if err != nil {
+		return err
+	}
+	return render.Write(run.Dir, render.Files{sealedKey: []byte(sealed + "\n")})
+}
+
+func (k keys) Recall(run *journal.Run, name string) (bake.LoginKey, error) {
+	sealed, err := os.ReadFile(filepath.Join(run.Dir, sealedKey))
+	if err != nil {
+		return bake.LoginKey{}, err
+	}
+	private, err := seal.Open(k.client.Credentials(context.Background()).SecretKey, run.Facts.RunID, strings.TrimSpace(string(sealed)))
+	return bake.LoginKey{Name: name, PrivateKey: private}, err
 }
 
 func (k keys) Delete(ctx context.Context, name string) error {
@@ -268,7 +301,7 @@ type provisioner struct {
 // passwordTimeout bounds the wait for the first password: Windows servers have theirs minutes after they run.
 const passwordTimeout = 15 * time.Minute
 
-func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terraform.Server, key bake.LoginKey) error {
+func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terraform.Server, key bake.LoginKey, from int) error {
 	comm := p.build.Communicator
 	if comm.Type == "none" && len(p.build.Steps) == 0 {
 		return nil
@@ -293,7 +326,7 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 		values.WinRMPassword = target.Password
 	}
 	return provision.Run(ctx, provision.Options{
-		Steps: p.build.Steps, ErrorCleanup: p.build.ErrorCleanup, Values: values,
+		Steps: p.build.Steps, From: from, ErrorCleanup: p.build.ErrorCleanup, Values: values,
 		Comm: c, Communicator: comm, Target: target,
 		Story: p.story, Redactor: p.app.redact, Dir: p.dir,
 		OnStep: func(e provision.StepEvent) error { return noteStep(run, e) },
@@ -307,7 +340,7 @@ func noteStep(run *journal.Run, e provision.StepEvent) error {
 	case provision.StepStarted:
 		return run.Begin(journal.Step, data)
 	case provision.StepFailed:
-		return run.Fail(journal.Step, fmt.Sprintf("provisioner %d (%s) failed", e.Index+1, e.Step.Type))
+		return run.Fail(journal.Step, fmt.Sprintf("provisioner %d (%s) failed", e.Index+1, e.Step.Type), data)
 	}
 	return run.Done(journal.Step, data)
 }

@@ -30,7 +30,8 @@ type Infra interface {
 
 // Provisioner runs the template's provisioners on the server.
 type Provisioner interface {
-	Provision(ctx context.Context, run *journal.Run, s terraform.Server, k LoginKey) error
+	// from is the index of the first provisioner to run; those before it ran already.
+	Provision(ctx context.Context, run *journal.Run, s terraform.Server, k LoginKey, from int) error
 }
 
 // Imager makes the image. Start returns as soon as the API has given the image a number; Wait waits until it is usable.
@@ -39,6 +40,8 @@ type Imager interface {
 	Start(ctx context.Context, s terraform.Server) (snapshot.Image, error)
 	Wait(ctx context.Context, i snapshot.Image) error
 	Share(ctx context.Context, i snapshot.Image) error
+	// Find looks for an image of the run's image name, in whatever state; ok is false when there is none.
+	Find(ctx context.Context) (i snapshot.Image, ok bool, err error)
 }
 
 // PostProcessor runs the template's post-processors, on this machine, once the cloud is clean again.
@@ -78,15 +81,16 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Result is what came of a bake.
 type Result struct {
-	Build   string
-	RunID   string
-	Dir     string // the run directory; empty when it was removed
-	Plan    config.Resolved
-	Server  terraform.Server // the temporary server, gone unless Kept
-	Image   snapshot.Image   // No is empty when there is none
-	Kept    bool             // everything was left in place, as asked
-	Left    []string         // what still exists, by the API's word; see Down
-	Elapsed time.Duration
+	Build     string
+	RunID     string
+	Dir       string // the run directory; empty when it was removed
+	Plan      config.Resolved
+	Server    terraform.Server // the temporary server, gone unless Kept
+	Image     snapshot.Image   // No is empty when there is none
+	Kept      bool             // everything was left in place, as asked
+	KeptUntil time.Time        // zero: until somebody cleans it up by name
+	Left      []string         // what still exists, by the API's word; see Down
+	Elapsed   time.Duration
 }
 
 // Baker bakes one build.
@@ -100,6 +104,7 @@ type Baker struct {
 	Facts    journal.Facts // what the caller knows: version, template, provider, endpoint
 	OnError  OnError
 	Keep     bool            // leave everything in place, also after success
+	KeepFor  time.Duration   // how long a kept run is to be left alone by cleanup -all; 0: until somebody cleans it up by name
 	KeepDir  bool            // keep the run directory of a clean run, too
 	ToolName string          // "tfbake", how the user called us, for hints
 	Hard     context.Context // ends when the way down, too, is to be given up
@@ -133,51 +138,52 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	if err != nil {
 		return res, &Error{StagePreflight, err}
 	}
-
-	if res, err = b.bake(ctx, res, runID); err != nil || res.Image.No == "" || b.PostProcessor == nil {
-		return res, err
-	}
-	if err := b.PostProcessor.PostProcess(ctx, res); err != nil {
-		return res, &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
-	}
-	return res, nil
-}
-
-// bake is the part of a run that costs money: from the journal's first line to the proof that nothing is left.
-func (b *Baker) bake(ctx context.Context, checked Result, runID string) (res Result, err error) {
-	res = checked
-	plan := res.Plan
-	run, err := journal.Create(b.RunsDir, b.facts(plan, runID))
+	run, err := journal.Create(b.RunsDir, b.facts(res.Plan, runID))
 	if err != nil {
 		return res, fmt.Errorf("no journal, no server: %w", err)
 	}
 	defer run.Close()
-	res.RunID, res.Dir = runID, run.Dir
-	parts, err := b.Parts(run, plan)
+	return b.bake(ctx, res, run, journal.Record{})
+}
+
+// Resume goes on with a run whose tfbake died or that was kept, from the step it stopped at, with the choices made then.
+// The caller has opened the run and made sure that the template is the same.
+func (b *Baker) Resume(ctx context.Context, build *config.Build, run *journal.Run, rec journal.Record) (res Result, err error) {
+	started := b.Now()
+	res.Build = build.Name
+	defer func() { res.Elapsed = b.Now().Sub(started) }()
+
+	if res.Plan, err = LoadPlan(run.Dir); err != nil {
+		return res, &Error{StagePreflight, err}
+	}
+	if err := resumable(rec); err != nil {
+		return res, &Error{StagePreflight, err}
+	}
+	return b.bake(ctx, res, run, rec)
+}
+
+// bake is the part of a run that costs money: from the journal's first line to the proof that nothing is left, and then
+// the post-processors. rec is what an earlier tfbake did of it.
+func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec journal.Record) (Result, error) {
+	res.RunID, res.Dir = run.Facts.RunID, run.Dir
+	b.Story.Say("run %s: %s", res.RunID, describe(res.Plan))
+	parts, err := b.Parts(run, res.Plan)
 	if err != nil {
-		return res, errors.Join(&Error{StageInfra, err}, run.Remove())
+		if len(rec.Entries) == 0 {
+			err = errors.Join(err, run.Remove())
+		}
+		return res, &Error{StageInfra, err}
 	}
 	defer parts.Close()
-	b.Story.Say("run %s: %s", runID, describe(plan))
 
-	s := &steps{b: b, run: run, parts: parts, plan: plan}
-	defer func() { res, err = s.finish(ctx, res, err) }()
-
-	if err := s.render(ctx); err != nil {
+	s := &steps{b: b, run: run, parts: parts, plan: res.Plan, rec: rec}
+	failure := s.all(ctx, &res)
+	res, err = s.finish(ctx, res, failure)
+	if err != nil || res.Image.No == "" || b.PostProcessor == nil {
 		return res, err
 	}
-	key, err := s.loginKey(ctx)
-	if err != nil {
-		return res, err
-	}
-	if res.Server, err = s.apply(ctx); err != nil {
-		return res, err
-	}
-	if err := s.provision(ctx, res.Server, key); err != nil {
-		return res, err
-	}
-	if res.Image, err = s.image(ctx, res.Server); err != nil {
-		return res, err
+	if err := b.PostProcessor.PostProcess(ctx, res); err != nil {
+		return res, &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
 	}
 	return res, nil
 }

@@ -42,7 +42,7 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 		note(run.Begin(journal.Destroy, nil))
 		d.Story.Say("terraform: destroying the server and what came with it")
 		if err := d.Infra.Destroy(ctx); err != nil {
-			note(run.Fail(journal.Destroy, firstLine(err)))
+			note(run.Fail(journal.Destroy, firstLine(err), nil))
 			d.Story.Error("terraform could not destroy everything: %s", err)
 			d.Story.Info("going on through the API")
 		} else {
@@ -58,7 +58,7 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 	note(run.Begin(journal.Sweep, nil))
 	left, err = d.Sweeper.Sweep(ctx, name)
 	if err != nil {
-		note(run.Fail(journal.Sweep, firstLine(err)))
+		note(run.Fail(journal.Sweep, firstLine(err), nil))
 		d.Story.Error("could not verify what is left: %s", err)
 		return left, errors.Join(append(errs, fmt.Errorf("what is left of run %s is unknown: %w", run.Facts.RunID, err))...)
 	}

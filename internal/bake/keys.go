@@ -9,6 +9,8 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/tfbake/tfbake/internal/journal"
 )
 
 // KeySuffix makes a run's login key name from the run's name.
@@ -25,7 +27,10 @@ func (k LoginKey) String() string { return "login key " + k.Name }
 
 // Keys makes and deletes login keys through the API. Not terraform: a private key in state would be there for good.
 type Keys interface {
-	Make(ctx context.Context, name string) (LoginKey, error)
+	// Make makes the run's login key. The private half is sealed in the run directory before the key is used.
+	Make(ctx context.Context, run *journal.Run, name string) (LoginKey, error)
+	// Recall opens the sealed private half again.
+	Recall(run *journal.Run, name string) (LoginKey, error)
 	Delete(ctx context.Context, name string) error
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
@@ -19,8 +20,68 @@ type steps struct {
 	run   *journal.Run
 	parts Parts
 	plan  config.Resolved
+	rec   journal.Record // what an earlier tfbake did of this run; empty for a new one
 
 	keep bool // the person at the terminal said so
+}
+
+// all does the steps in order, leaving out what an earlier tfbake has done. What it makes is noted in res as soon as it
+// exists, for the way down and the report.
+func (s *steps) all(ctx context.Context, res *Result) (err error) {
+	if len(s.rec.Entries) > 0 && !s.did(journal.Apply) {
+		if err := s.startOver(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.render(ctx); err != nil {
+		return err
+	}
+	key, err := s.loginKey(ctx)
+	if err != nil {
+		return err
+	}
+	if res.Server, err = s.apply(ctx); err != nil {
+		return err
+	}
+	if err := s.provision(ctx, res.Server, key); err != nil {
+		return err
+	}
+	image, err := s.image(ctx, res.Server)
+	if err != nil {
+		return err
+	}
+	res.Image = image
+	return nil
+}
+
+// did tells whether an earlier tfbake finished the step.
+func (s *steps) did(step string) bool {
+	e, ok := s.rec.Last(step)
+	return ok && e.State == journal.Done
+}
+
+// startOver removes what an earlier tfbake created before it died in the middle of creating: nothing of value is on the
+// server yet, and a fresh start is sure, which picking up the pieces of an unknown state is not.
+func (s *steps) startOver(ctx context.Context) error {
+	s.b.Story.Say("the run stopped while creating: removing the pieces and creating anew")
+	left, err := s.down().Run(ctx, s.run, s.plan.Name, s.ownKey())
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%d pieces could not be removed", len(left))
+	}
+	if err != nil {
+		return &Error{StageInfra, fmt.Errorf("start over: %w", err)}
+	}
+	if err := terraform.ForgetBrokenState(s.run.Dir); err != nil {
+		return &Error{StageInfra, err}
+	}
+	s.rec = journal.Record{}
+	return nil
+}
+
+func (s *steps) ownKey() bool { return s.plan.LoginKeyName == s.plan.Name+KeySuffix }
+
+func (s *steps) down() Down {
+	return Down{Infra: s.parts.Infra, Keys: s.parts.Keys, Sweeper: s.parts.Sweeper, Story: s.b.Story}
 }
 
 // notes are what a finished step leaves in the journal.
@@ -46,7 +107,7 @@ func (s *steps) step(ctx context.Context, stage Stage, name string, intent notes
 		if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
-		noteErr := s.run.Fail(name, firstLine(err))
+		noteErr := s.run.Fail(name, firstLine(err), nil)
 		err = &Error{stage, errors.Join(err, noteErr)}
 		if !s.retry(ctx, err) {
 			return err
@@ -79,21 +140,32 @@ func (s *steps) render(ctx context.Context) error {
 		if err != nil {
 			return nil, fmt.Errorf("render the terraform module: %w", err)
 		}
+		if files[planFile], err = encodePlan(s.plan); err != nil {
+			return nil, err
+		}
 		return nil, render.Write(s.run.Dir, files)
 	})
 }
 
 func (s *steps) loginKey(ctx context.Context) (key LoginKey, err error) {
-	if s.plan.LoginKeyName != s.plan.Name+KeySuffix {
+	if !s.ownKey() {
 		return LoginKey{Name: s.plan.LoginKeyName}, nil // the template names a key of the account's own
 	}
+	if s.did(journal.LoginKey) {
+		key, err = s.parts.Keys.Recall(s.run, s.plan.LoginKeyName)
+		if err != nil {
+			return key, &Error{StageInfra, fmt.Errorf("the run's login key: %w", err)}
+		}
+		return key, nil
+	}
 	err = s.step(ctx, StageInfra, journal.LoginKey, notes{"login_key": s.plan.LoginKeyName}, func() (notes, error) {
-		key, err = s.parts.Keys.Make(ctx, s.plan.LoginKeyName)
+		key, err = s.parts.Keys.Make(ctx, s.run, s.plan.LoginKeyName)
 		return nil, err
 	})
 	return key, err
 }
 
+// apply brings the server up. On a run that is resumed it finds everything in the state and changes nothing.
 func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) {
 	err = s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
 		s.b.Story.Say("terraform: preparing the run directory %s", s.run.Dir)
@@ -107,10 +179,15 @@ func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) 
 		server, err = s.parts.Infra.Apply(ctx)
 		return notes{"server_no": server.ID, "public_ip": server.PublicIP, "public_ip_no": server.PublicIPNo}, err
 	})
-	if err == nil {
-		s.b.Story.Info("server %s (%s) is running at %s", server.Name, server.ID, address(server))
+	if err != nil {
+		return server, err
 	}
-	return server, err
+	s.b.Story.Info("server %s (%s) is at %s", server.Name, server.ID, address(server))
+	if was := s.rec.Value("server_no"); was != "" && was != server.ID {
+		s.b.Story.Say("server %s of the interrupted run is gone, this is a new one: provisioning from the start", was)
+		s.rec = journal.Record{}
+	}
+	return server, nil
 }
 
 func address(s terraform.Server) string {
@@ -121,12 +198,62 @@ func address(s terraform.Server) string {
 }
 
 func (s *steps) provision(ctx context.Context, server terraform.Server, key LoginKey) error {
+	if s.did(journal.Provision) {
+		return nil
+	}
+	from := s.rec.NextProvisioner()
 	return s.step(ctx, StageProvision, journal.Provision, nil, func() (notes, error) {
-		return nil, s.parts.Provisioner.Provision(ctx, s.run, server, key)
+		return nil, s.parts.Provisioner.Provision(ctx, s.run, server, key, from)
 	})
 }
 
 func (s *steps) image(ctx context.Context, server terraform.Server) (image snapshot.Image, err error) {
+	started, err := s.startedImage(ctx)
+	if err != nil {
+		return image, err
+	}
+	if started.No == "" {
+		if started, err = s.startImage(ctx, server); err != nil {
+			return image, err
+		}
+	}
+	// Whatever happens now, the way down removes an image that is unfinished: its name would be in the way of the next try.
+	err = s.step(ctx, StageImage, journal.ImageWait, notes{"image_no": started.No}, func() (notes, error) {
+		return notes{"image_no": started.No}, s.parts.Imager.Wait(ctx, started)
+	})
+	if err != nil {
+		return image, err
+	}
+	image = started
+	s.b.Story.Say("image %q is ready: %s", image.Name, image.No)
+	if len(s.plan.ShareWith) == 0 {
+		return image, nil
+	}
+	return image, s.step(ctx, StageImage, journal.Share, nil, func() (notes, error) {
+		s.b.Story.Info("sharing the image with %s", strings.Join(s.plan.ShareWith, ", "))
+		return nil, s.parts.Imager.Share(ctx, image)
+	})
+}
+
+// startedImage is the image that an earlier tfbake of this run has started, also when it died before it got the answer:
+// preflight made sure that nobody else has an image of that name.
+func (s *steps) startedImage(ctx context.Context) (snapshot.Image, error) {
+	if _, begun := s.rec.Last(journal.Image); !begun {
+		return snapshot.Image{}, nil
+	}
+	image, ok, err := s.parts.Imager.Find(ctx)
+	if err != nil {
+		return image, &Error{StageImage, fmt.Errorf("look for the image that was begun: %w", err)}
+	}
+	if ok {
+		s.b.Story.Say("the image %q (%s) was begun already: waiting for it", image.Name, image.No)
+		return image, nil
+	}
+	return snapshot.Image{}, nil
+}
+
+// startImage stops the server and has the image begun.
+func (s *steps) startImage(ctx context.Context, server terraform.Server) (image snapshot.Image, err error) {
 	err = s.step(ctx, StageImage, journal.Stop, nil, func() (notes, error) {
 		s.b.Story.Say("stopping the server, so that the image is of a quiet disk")
 		return nil, s.parts.Imager.Stop(ctx, server)
@@ -140,24 +267,7 @@ func (s *steps) image(ctx context.Context, server terraform.Server) (image snaps
 		image, err = s.parts.Imager.Start(ctx, server)
 		return notes{"image_no": image.No}, err
 	})
-	if err != nil {
-		return snapshot.Image{}, err
-	}
-	started := image
-	err = s.step(ctx, StageImage, journal.ImageWait, notes{"image_no": image.No}, func() (notes, error) {
-		return notes{"image_no": started.No}, s.parts.Imager.Wait(ctx, started)
-	})
-	if err != nil {
-		return snapshot.Image{}, err // the way down removes what is unfinished: its name would be in the way of the next try
-	}
-	s.b.Story.Say("image %q is ready: %s", image.Name, image.No)
-	if len(s.plan.ShareWith) == 0 {
-		return image, nil
-	}
-	return image, s.step(ctx, StageImage, journal.Share, nil, func() (notes, error) {
-		s.b.Story.Info("sharing the image with %s", strings.Join(s.plan.ShareWith, ", "))
-		return nil, s.parts.Imager.Share(ctx, image)
-	})
+	return image, err
 }
 
 // finish is the end of every run: the way down, or word of what was kept, and the journal's last line.
@@ -165,30 +275,35 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 	keep := s.b.Keep || s.keep || (failure != nil && s.b.OnError == Abort)
 	if keep {
 		res.Kept = true
-		return res, errors.Join(failure, s.run.Done(journal.Keep, nil), s.parts.Keep(s.b.Hard))
+		until := notes{}
+		if s.b.KeepFor > 0 {
+			res.KeptUntil = s.b.Now().Add(s.b.KeepFor)
+			until["until"] = res.KeptUntil.UTC().Format(time.RFC3339)
+		}
+		return res, errors.Join(failure, s.run.Done(journal.Keep, until), s.parts.Keep(s.b.Hard))
 	}
 	if failure != nil {
 		s.b.Story.Error("%s", firstLine(failure))
 		s.b.Story.Say("destroying what exists")
 	}
-	down := Down{Infra: s.parts.Infra, Keys: s.parts.Keys, Sweeper: s.parts.Sweeper, Story: s.b.Story}
 	downCtx, cancel := context.WithTimeout(s.b.Hard, downTimeout)
 	defer cancel()
-	left, err := down.Run(downCtx, s.run, s.plan.Name, s.plan.LoginKeyName == s.plan.Name+KeySuffix)
+	left, err := s.down().Run(downCtx, s.run, s.plan.Name, s.ownKey())
 	res.Left = left
 	if err != nil {
-		err = &Error{StageCleanup, err}
-	} else {
-		err = s.run.End(len(left), failure)
+		return res, errors.Join(failure, &Error{StageCleanup, err})
 	}
-	if err == nil && len(left) == 0 && failure == nil && !s.b.KeepDir {
-		if err := s.run.Remove(); err != nil {
-			return res, &Error{StageCleanup, err}
-		}
-		res.Dir = ""
-		return res, nil
+	if err := s.run.End(len(left), failure); err != nil {
+		return res, errors.Join(failure, &Error{StageCleanup, err})
 	}
-	return res, errors.Join(failure, err)
+	if failure != nil || s.b.KeepDir {
+		return res, failure
+	}
+	if err := s.run.Remove(); err != nil {
+		return res, &Error{StageCleanup, err}
+	}
+	res.Dir = ""
+	return res, nil
 }
 
 // firstLine keeps the journal and the story short; the whole error is shown at the end.

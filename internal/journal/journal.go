@@ -207,8 +207,8 @@ func (r *Run) Done(step string, data map[string]string) error {
 }
 
 // Fail notes that a step failed. The message must hold no secret.
-func (r *Run) Fail(step, message string) error {
-	return r.append(Entry{Step: step, State: Failed, Message: message})
+func (r *Run) Fail(step, message string, data map[string]string) error {
+	return r.append(Entry{Step: step, State: Failed, Message: message, Data: data})
 }
 
 // End notes that the run is over: how many resources are left, by the API's word, and why it failed if it did.
@@ -409,6 +409,29 @@ func (r Record) UnfinishedImage() (no, name string) {
 		no = begun.Data["image_no"]
 	}
 	return no, name
+}
+
+// NextProvisioner returns the index of the first provisioner that is not known to be finished.
+func (r Record) NextProvisioner() int {
+	e, ok := r.Last(Step)
+	if !ok {
+		return 0
+	}
+	i, err := strconv.Atoi(e.Data["index"])
+	if err != nil || i < 0 {
+		return 0
+	}
+	if e.State == Done {
+		i++
+	}
+	return i
+}
+
+// KeptUntil returns until when a kept run is to be left alone; zero: no end was set.
+func (r Record) KeptUntil() time.Time {
+	e, _ := r.Last(Keep)
+	t, _ := time.Parse(time.RFC3339, e.Data["until"])
+	return t
 }
 
 // Status tells in a word how the run stands: running, kept, done, failed (over, nothing left), leftovers (over, but
