@@ -516,7 +516,7 @@ func checkName(s *config.Source, f *facts, r *config.Resolved) hcl.Diagnostics {
 		}
 	}
 	if no, ok := taken[r.ImageName]; ok {
-		free := r.ImageName
+		var free string
 		for n := 2; ; n++ {
 			suffix := "-" + strconv.Itoa(n)
 			free = r.ImageName[:min(len(r.ImageName), 30-len(suffix))] + suffix
