@@ -556,6 +556,8 @@ func TestVPCInAnotherRegion(t *testing.T) {
 
 // The server alone, on the VPC's default ACG and a NIC made with it.
 const vpcBare = `
+variable "protect" { default = false }
+
 data "ncloud_subnets" "public" {
   subnet_type = "PUBLIC"
   usage_type  = "GEN"
@@ -569,6 +571,9 @@ resource "ncloud_login_key" "key" {
 resource "ncloud_server" "server" {
   name                      = "tfb-1"
   login_key_name            = ncloud_login_key.key.key_name
+
+  is_protect_server_termination = var.protect
+
   subnet_no                 = data.ncloud_subnets.public.subnets[0].subnet_no
   server_image_product_code = "SW.VSVR.OS.LNX64.ROCKY.0810.B050"
   server_product_code       = "SVR.VSVR.STAND.C002.M008.NET.SSD.B050.G002"
@@ -730,6 +735,39 @@ func TestDestroyWithThingsGone(t *testing.T) {
 	w.destroy("-refresh=false")
 	w.nothingLeft()
 	w.write("terraform.tfstate", string(backup))
+	w.destroy()
+	w.nothingLeft()
+}
+
+// A destroy asks again where the API refuses for the moment, and only there.
+func TestDestroyInsists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, VPC, "KR", vpcBake)
+	w.apply()
+	for action, code := range map[string]string{
+		"terminateServerInstances": "1100031",                                        // "cannot be controlled" while something is set up
+		"deleteNetworkInterface":   "1002099", "deleteAccessControlGroup": "1007099", // no known codes: in use
+		"deletePublicIpInstance": "1080101",
+	} {
+		w.inject(localcloud.Fault{Action: action, Kind: localcloud.Business, Code: code, Message: "Not now.", Nth: 1, Count: 2})
+	}
+	w.destroy()
+	w.nothingLeft()
+}
+
+func TestProtectedServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, VPC, "KR", vpcBare)
+	w.apply("-var=protect=true")
+	start := time.Now()
+	out, err := w.try("destroy", "-no-color", "-auto-approve")
+	if err == nil || !strings.Contains(out, "is_protect_server_termination = false") || time.Since(start) > 20*time.Second {
+		t.Errorf("%v after %s\n%s", err, time.Since(start), out)
+	}
+	if s := w.cloud.Inventory().Servers; len(s) != 1 || s[0].Status != "RUN" {
+		t.Errorf("the protected server: %v", s)
+	}
+	w.apply()
 	w.destroy()
 	w.nothingLeft()
 }

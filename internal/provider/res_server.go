@@ -146,7 +146,7 @@ func createVPCServer(ctx context.Context, s *session, o *object) error {
 	o.setText("id", v.No) // from here on the server is in the state, whatever happens
 	s.logf("server %s (%s): being made", v.No, v.Name)
 
-	v, err = s.serverUntil(ctx, v.No, "RUN", "INIT", "CREAT")
+	v, err = s.serverUntil(ctx, v.No, "RUN")
 	if err != nil {
 		return err
 	}
@@ -250,9 +250,9 @@ func (s *session) server(ctx context.Context, no string) (ncloud.Server, error) 
 	return s.vpc.GetServerInstanceDetail(ctx, no)
 }
 
-// serverUntil waits until a server is in the state and nothing is under way with it. It gives up at once where the server is
-// in none of the states on the way there.
-func (s *session) serverUntil(ctx context.Context, no, state string, onTheWay ...string) (ncloud.Server, error) {
+// serverUntil waits until a server is in the state and nothing is under way with it. It gives up at once on a server that is
+// broken.
+func (s *session) serverUntil(ctx context.Context, no, state string) (ncloud.Server, error) {
 	var v ncloud.Server
 	err := s.wait(ctx, "server "+no+" to be "+state, func(ctx context.Context) (_ string, done bool, err error) {
 		v, err = s.server(ctx, no)

@@ -200,10 +200,11 @@ func deleteDisk(ctx context.Context, s *session, o *object) error {
 			return err
 		}
 	}
+	var stays error
 	if d.Hypervisor == "KVM" && d.ServerNo != "" {
-		// A KVM disk is not deleted while it is attached.
-		if err := s.detachDisk(ctx, no, d.ServerNo); err != nil {
-			return err
+		// A KVM disk should be detached first. If that is refused, the API may still delete it; it has the last word.
+		if stays = s.detachDisk(ctx, no, d.ServerNo); stays != nil && ctx.Err() != nil {
+			return stays
 		}
 	}
 	err = s.wait(ctx, "disk "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
@@ -224,7 +225,10 @@ func deleteDisk(ctx context.Context, s *session, o *object) error {
 		}
 		return d.Status, false, err
 	})
-	if err != nil && hasCode(err, "24002") {
+	if err == nil {
+		return nil
+	}
+	if err = errors.Join(stays, err); hasCode(err, "24002") {
 		return fmt.Errorf("%w; the disk is mounted: set stop_instance_before_detaching = true, or unmount it", err)
 	}
 	return err
