@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -81,6 +82,10 @@ type app struct {
 	redact *redact.Redactor
 	story  *ui.Story
 
+	// cwd is where relative paths begin, as with Packer: where the user stands, not where the template is.
+	cwd      string
+	loadedAt time.Time // what {{timestamp}} says, the same for the whole command
+
 	runsDir     string
 	onInterrupt string          // what the first signal makes us do, for the user
 	hard        context.Context // ends with the second signal: stop at once, clean up later
@@ -101,6 +106,11 @@ func commands() []command {
 		{name: "render", args: "-o DIR TEMPLATE", short: "write the Terraform root module of a template", run: cmdRender},
 		{name: "runs", short: "list the runs that are under way, kept or were cut off", run: cmdRuns},
 		{name: "destroy", args: "RUN", short: "destroy what a run left in the cloud", run: cmdDestroy},
+		{name: "cleanup", args: "RUN…|-all|-orphans", short: "the same for many, also for runs whose directories are gone", run: cmdCleanup},
+		{name: "resume", args: "RUN", short: "go on with a kept or dead run", run: cmdResume},
+		{name: "provision", args: "[-from N] RUN", short: "run the provisioners of a kept run again", run: cmdProvision},
+		{name: "state", args: "RUN [list|show …]", short: "terraform's view of a run", run: cmdState},
+		{name: "logs", args: "RUN", short: "what a run told while it ran", run: cmdLogs},
 		{name: "local", args: "serve|inventory|reset", short: "the simulated cloud, for trying without an account", run: cmdLocal},
 		{name: "version", short: "print tfbake's version", run: cmdVersion},
 	}
@@ -108,6 +118,7 @@ func commands() []command {
 
 // Main runs tfbake with the given arguments and returns the exit code.
 func Main(args []string, h host) int {
+	var err error
 	a := &app{host: h, redact: redact.New(), onInterrupt: "stopping"}
 	ctx, hard, stop := a.signals()
 	defer stop()
@@ -117,6 +128,10 @@ func Main(args []string, h host) int {
 		a.runsDir = filepath.Join(d, "runs")
 	}
 	a.story = ui.New(h.stderr, a.redact, ui.Options{})
+	a.loadedAt = time.Now().UTC().Truncate(time.Second)
+	if a.cwd, err = os.Getwd(); err != nil {
+		return a.exitCode(err)
+	}
 
 	if len(args) == 0 {
 		usage(h.stderr)

@@ -64,7 +64,11 @@ func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record,
 	}
 	story.Say("destroying run %s (image %q, started %s)", facts.RunID, facts.ImageName, facts.Started.Local().Format(time.DateTime))
 
-	down := bake.Down{Keys: keys{client, config.Platform(facts.Platform)}, Sweeper: m.sweeper(run, client, story), Story: story}
+	settle := time.Duration(0)
+	if rec.Status() == "interrupted" {
+		settle = afterDeath
+	}
+	down := bake.Down{Keys: keys{client, config.Platform(facts.Platform)}, Sweeper: m.sweeper(run, client, story, settle), Story: story}
 	infra, stop, err := m.infraOfRun(ctx, run, client, o, story)
 	defer stop()
 	if err != nil {
@@ -77,7 +81,7 @@ func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record,
 	_, ownKey := rec.Last(journal.LoginKey)
 	left, err := down.Run(ctx, run, facts.Name, ownKey)
 	if err != nil || len(left) > 0 {
-		return failWith(exitLeftovers, errors.Join(err, fmt.Errorf("run %s is not clean yet: `tfbake destroy %s` goes on", facts.RunID, facts.RunID)))
+		return failWith(exitLeftovers, errors.Join(err, fmt.Errorf("run %s is not clean yet: `tfbake cleanup %s` goes on", facts.RunID, facts.RunID)))
 	}
 	if err := run.End(0, nil); err != nil {
 		return err

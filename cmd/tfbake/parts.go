@@ -83,7 +83,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 		Infra:   infra,
 		Imager:  imager{snapshot.Imager{Client: client, Progress: progress(story)}, kind, plan},
 		Keys:    keys{client, plan.Platform},
-		Sweeper: m.sweeper(run, client, story),
+		Sweeper: m.sweeper(run, client, story, 0),
 		Files: func(plan config.Resolved) (render.Files, error) {
 			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template})
 		},
@@ -119,10 +119,9 @@ func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, c
 }
 
 func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud.Client) map[string]string {
-	cwd, _ := os.Getwd()
 	keys := client.Credentials(ctx)
 	return terraform.Environment(terraform.EnvOptions{
-		Environ: m.app.environ(), Cwd: cwd, Dir: run.Dir,
+		Environ: m.app.environ(), Cwd: m.app.cwd, Dir: run.Dir,
 		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey,
 		Region: run.Facts.Region, Site: run.Facts.Site, APIGateway: m.target.gateway,
 	})
@@ -151,10 +150,14 @@ func (m maker) keep(ctx context.Context, run *journal.Run, p config.Platform, in
 	return client.Init(ctx)
 }
 
-func (m maker) sweeper(run *journal.Run, client *ncloud.Client, story *ui.Story) bake.Sweeper {
+// afterDeath is how long the sweep of a run whose tfbake died waits before it believes that nothing is left: a create that
+// was under way may still come out of the cloud.
+const afterDeath = 3 * time.Second
+
+func (m maker) sweeper(run *journal.Run, client *ncloud.Client, story *ui.Story, settle time.Duration) bake.Sweeper {
 	return sweeper{run, sweep.Sweeper{
 		Client: client, Platforms: []config.Platform{config.Platform(run.Facts.Platform)},
-		Log: story.Info,
+		Settle: settle, Log: story.Info,
 	}}
 }
 
@@ -169,9 +172,7 @@ func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if no, imageName := rec.UnfinishedImage(); imageName != "" {
-		s.Images = []sweep.HalfImage{{No: no, Name: imageName}}
-	}
+	s.Images = halfImages(rec)
 	left, err := s.Sweeper.Sweep(ctx, name)
 	out := make([]string, 0, len(left))
 	for _, r := range left {
@@ -295,7 +296,6 @@ type provisioner struct {
 	plan   config.Resolved
 	client *ncloud.Client
 	story  *ui.Story
-	dir    string // where relative paths begin and local commands run
 }
 
 // passwordTimeout bounds the wait for the first password: Windows servers have theirs minutes after they run.
@@ -328,7 +328,7 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 	return provision.Run(ctx, provision.Options{
 		Steps: p.build.Steps, From: from, ErrorCleanup: p.build.ErrorCleanup, Values: values,
 		Comm: c, Communicator: comm, Target: target,
-		Story: p.story, Redactor: p.app.redact, Dir: p.dir,
+		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
 		OnStep: func(e provision.StepEvent) error { return noteStep(run, e) },
 		Ask:    p.app.asker(),
 	})
@@ -363,7 +363,7 @@ func (p provisioner) reach(ctx context.Context, s terraform.Server, key bake.Log
 		t.Facts.ACGNo = p.plan.ACGNos[0]
 	}
 	if t.PrivateKey == nil && comm.PrivateKeyFile != "" {
-		pem, err := os.ReadFile(p.abs(comm.PrivateKeyFile))
+		pem, err := os.ReadFile(comm.PrivateKeyFile)
 		if err != nil {
 			return t, fmt.Errorf("read ssh_private_key_file: %w", err)
 		}
@@ -407,14 +407,6 @@ func (p provisioner) password(ctx context.Context, serverNo, privateKey string) 
 	return password, err
 }
 
-// abs takes a relative path from where local commands run.
-func (p provisioner) abs(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(p.dir, path)
-}
-
 func sourceImage(r config.Resolved) string {
 	for _, s := range []string{r.MemberServerImageNo, r.ServerImageNumber, r.ServerImageProductCode} {
 		if s != "" {
@@ -429,7 +421,6 @@ type postProcessor struct {
 	maker
 	build *config.Build
 	story *ui.Story
-	dir   string
 }
 
 func (p postProcessor) PostProcess(ctx context.Context, r bake.Result) error {
@@ -442,6 +433,6 @@ func (p postProcessor) PostProcess(ctx context.Context, r bake.Result) error {
 			BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID, ID: r.Server.ID, Host: r.Server.PublicIP,
 			ImageNo: r.Image.No, ImageName: r.Image.Name, Region: r.Plan.RegionCode, Platform: string(r.Plan.Platform), SourceImageName: sourceImage(r.Plan),
 		},
-		Story: p.story, Redactor: p.app.redact, Dir: p.dir,
+		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tfbake/tfbake/internal/bake"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/ncloud"
 	"github.com/tfbake/tfbake/internal/render"
 	"github.com/tfbake/tfbake/internal/terraform"
 	"github.com/tfbake/tfbake/internal/ui"
@@ -27,6 +28,8 @@ type runFlags struct {
 	keep, keepDir  bool
 	onError        string
 	asJSON         bool
+	keepFor        time.Duration
+	provisionOnly  bool
 	parallel       int
 	color          bool
 	timestamps     bool
@@ -61,6 +64,7 @@ func cmdRun(ctx context.Context, a *app, args []string) error {
 	o.cloudFlags.register(f, a.getenv)
 	f.BoolVar(&o.local, "local", false, "bake in the simulated cloud on this machine: no account, no cost")
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
+	f.DurationVar(&o.keepFor, "keep-for", 0, "with -keep or -on-error=abort: how long cleanup -all leaves the run alone, such as 2h; 0: until it is named")
 	f.BoolVar(&o.keepDir, "keep-dir", false, "destroy as usual, but leave the run directory of a clean run")
 	f.StringVar(&o.onError, "on-error", "cleanup", "when a step fails: cleanup, abort (leave everything in place) or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
@@ -132,41 +136,47 @@ type outcome struct {
 func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build, o runFlags) outcome {
 	a := m.app
 	story := a.story.Named(b.Name)
-	dir, err := os.Getwd() // as with Packer: relative paths begin where the user stands, not where the template is
-	if err != nil {
-		return outcome{err: err}
-	}
-	template := tmpl.Path
-	if template != "-" {
-		template, _ = filepath.Abs(template)
-	}
 	check := &checker{maker: m, story: story, tmpl: tmpl}
-	baker := &bake.Baker{
-		Preflight: check,
-		Parts: func(run *journal.Run, plan config.Resolved) (bake.Parts, error) {
-			p, err := m.parts(ctx, run, plan, check.client, story, locator(b, plan))
-			if err == nil {
-				p.Provisioner = provisioner{m, b, plan, check.client, story, dir}
-			}
-			return p, err
-		},
-		PostProcessor: postProcessor{m, b, story, dir},
+	baker := m.baker(b, tmpl, o, story)
+	baker.Preflight = check
+	baker.Parts = m.partsFor(b, func() *ncloud.Client { return check.client }, story)
+	res, err := baker.Run(ctx, b)
+	return outcome{res, err}
+}
+
+// baker makes all of a build's baker that needs no client.
+func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *ui.Story) *bake.Baker {
+	a := m.app
+	facts := journal.Facts{Version: toolVersion(), Template: tmpl.Path, Build: b.Name, Provider: m.provider, UUID: m.runUUID, LoadedAt: a.loadedAt,
+		Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir}
+	if tmpl.Path != "-" {
+		facts.Template, _ = filepath.Abs(tmpl.Path)
+		facts.TemplateDigest, _ = templateDigest(facts.Template) // it was read a moment ago; without one the run cannot be resumed
+	}
+	return &bake.Baker{
+		PostProcessor: postProcessor{m, b, story},
 		Story:         story,
 		RunsDir:       a.runsDir,
-		Facts: journal.Facts{Version: toolVersion(), Template: template, Build: b.Name, Provider: m.provider,
-			Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir},
-		OnError: bake.OnError(o.onError),
-		Keep:    o.keep,
-		KeepDir: o.keepDir,
-		Hard:    a.hard,
-		Asker:   a.choose,
-		Now:     time.Now,
+		Facts:         facts,
+		OnError:       bake.OnError(o.onError),
+		Keep:          o.keep,
+		KeepFor:       o.keepFor,
+		KeepDir:       o.keepDir,
+		Hard:          a.hard,
+		Asker:         a.choose,
+		Now:           time.Now,
 	}
-	res, err := baker.Run(ctx, b)
-	if res.Build == "" {
-		res.Build = b.Name
+}
+
+// partsFor returns the function that makes the means of a run, once its client is known.
+func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui.Story) func(*journal.Run, config.Resolved) (bake.Parts, error) {
+	return func(run *journal.Run, plan config.Resolved) (bake.Parts, error) {
+		p, err := m.parts(context.Background(), run, plan, client(), story, locator(b, plan))
+		if err == nil {
+			p.Provisioner = provisioner{m, b, plan, client(), story}
+		}
+		return p, err
 	}
-	return outcome{res, err}
 }
 
 // locator names the place in the template that a terraform error is about.

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -27,10 +26,11 @@ func (t *templateFlags) register(f *flag.FlagSet) {
 
 // load reads a template and prints what is wrong with it. Warnings do not stop it.
 func (a *app) load(path string, t templateFlags) (*config.Template, error) {
-	cwd, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
+	return a.loadAt(path, t, a.loadedAt)
+}
+
+// loadAt reads a template as of a time: what {{timestamp}} and isotime say.
+func (a *app) loadAt(path string, t templateFlags, now time.Time) (*config.Template, error) {
 	var vars []config.Var
 	for _, arg := range t.vars {
 		v, err := config.ParseVar(arg)
@@ -42,7 +42,7 @@ func (a *app) load(path string, t templateFlags) (*config.Template, error) {
 	tmpl, diags := config.Load(path, config.Options{
 		Vars: vars, VarFiles: t.varFiles,
 		Only: names(t.only), Except: names(t.except),
-		Env: a.env, Stdin: a.stdin, Now: time.Now(), Cwd: cwd,
+		Env: a.env, Stdin: a.stdin, Now: now, Cwd: a.cwd,
 	})
 	var files map[string]*hcl.File
 	if tmpl != nil {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
@@ -99,19 +101,25 @@ type Baker struct {
 	Parts         func(run *journal.Run, plan config.Resolved) (Parts, error) // made once the choices are known
 	PostProcessor PostProcessor
 
-	Story    *ui.Story
-	RunsDir  string
-	Facts    journal.Facts // what the caller knows: version, template, provider, endpoint
-	OnError  OnError
-	Keep     bool            // leave everything in place, also after success
-	KeepFor  time.Duration   // how long a kept run is to be left alone by cleanup -all; 0: until somebody cleans it up by name
-	KeepDir  bool            // keep the run directory of a clean run, too
-	ToolName string          // "tfbake", how the user called us, for hints
-	Hard     context.Context // ends when the way down, too, is to be given up
+	Story   *ui.Story
+	RunsDir string
+	Facts   journal.Facts // what the caller knows: version, template, provider, endpoint
+	OnError OnError
+	Keep    bool          // leave everything in place, also after success
+	KeepFor time.Duration // how long a kept run is to be left alone by cleanup -all; 0: until somebody cleans it up by name
+	KeepDir bool          // keep the run directory of a clean run, too
+	// From is the first provisioner to run of a resumed run, from 0; -1: the one that did not finish. ProvisionOnly ends
+	// after the provisioners.
+	From          int
+	ProvisionOnly bool
+	Hard          context.Context // ends when the way down, too, is to be given up
 	// Asker asks what to do about a failed step; nil when nobody is there.
 	Asker func(ctx context.Context, question string, choices string) (byte, error)
 	Now   func() time.Time
 }
+
+// StoryFile is the file of a run directory that holds what the user was told, secrets left out.
+const StoryFile = "story.log"
 
 // Parts are the means of one run.
 type Parts struct {
@@ -176,6 +184,10 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 	}
 	defer parts.Close()
 
+	if log, err := os.OpenFile(filepath.Join(run.Dir, StoryFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
+		defer log.Close()
+		defer b.Story.Tee(log)()
+	}
 	s := &steps{b: b, run: run, parts: parts, plan: res.Plan, rec: rec}
 	failure := s.all(ctx, &res)
 	res, err = s.finish(ctx, res, failure)

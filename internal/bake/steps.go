@@ -46,6 +46,9 @@ func (s *steps) all(ctx context.Context, res *Result) (err error) {
 	if err := s.provision(ctx, res.Server, key); err != nil {
 		return err
 	}
+	if s.b.ProvisionOnly {
+		return nil
+	}
 	image, err := s.image(ctx, res.Server)
 	if err != nil {
 		return err
@@ -198,10 +201,13 @@ func address(s terraform.Server) string {
 }
 
 func (s *steps) provision(ctx context.Context, server terraform.Server, key LoginKey) error {
-	if s.did(journal.Provision) {
+	if s.did(journal.Provision) && !s.b.ProvisionOnly {
 		return nil
 	}
 	from := s.rec.NextProvisioner()
+	if s.b.ProvisionOnly && s.b.From >= 0 {
+		from = s.b.From
+	}
 	return s.step(ctx, StageProvision, journal.Provision, nil, func() (notes, error) {
 		return nil, s.parts.Provisioner.Provision(ctx, s.run, server, key, from)
 	})

@@ -32,7 +32,12 @@ type Facts struct {
 	Started  time.Time `json:"started"`
 	Version  string    `json:"tfbake"`
 	Template string    `json:"template"` // path as given, made absolute
-	Build    string    `json:"build"`
+	// TemplateDigest is the SHA-256 of the template's text, LoadedAt what its timestamp functions said, UUID the run's for
+	// provisioners and manifests: a run is resumed with the template it began with.
+	TemplateDigest string    `json:"template_sha256,omitempty"`
+	LoadedAt       time.Time `json:"loaded_at"`
+	UUID           string    `json:"uuid,omitempty"`
+	Build          string    `json:"build"`
 
 	Platform   string `json:"platform"` // classic or vpc
 	Site       string `json:"site"`
@@ -99,6 +104,15 @@ func NewRunID(now time.Time) string {
 		b[i] = letters[int(b[i])%len(letters)]
 	}
 	return now.UTC().Format("060102-150405") + "-" + string(b)
+}
+
+// Begun tells when a run began, from its id or its name.
+func Begun(id string) (time.Time, error) {
+	id = strings.TrimPrefix(id, "tfb-")
+	if len(id) < 13 {
+		return time.Time{}, fmt.Errorf("%q is no run id", id)
+	}
+	return time.Parse("060102-150405", id[:13])
 }
 
 // Run is a run this process works on; it holds the run's lock.

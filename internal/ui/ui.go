@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type output struct {
 	w      io.Writer
 	redact Redactor
 	opts   Options
+	tees   map[string][]io.Writer // by build name: the run's own log
 }
 
 // Options choose how the story looks.
@@ -53,6 +55,25 @@ func (s *Story) Named(name string) *Story {
 	n.name = name
 	n.color = colorOf(name)
 	return &n
+}
+
+// Tee copies the lines of this Story's name to w, too, without colours and with the time, until stop is called.
+func (s *Story) Tee(w io.Writer) (stop func()) {
+	if s == nil {
+		return func() {}
+	}
+	o := s.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.tees == nil {
+		o.tees = map[string][]io.Writer{}
+	}
+	o.tees[s.name] = append(o.tees[s.name], w)
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.tees[s.name] = slices.DeleteFunc(o.tees[s.name], func(t io.Writer) bool { return t == w })
+	}
 }
 
 // Say writes a headline: a step begins or ends.
@@ -84,11 +105,12 @@ func (s *Story) line(prefix, text string) {
 	if o.redact != nil {
 		text = o.redact.String(text)
 	}
-	var b strings.Builder
+	var b, plain strings.Builder
 	for i, l := range strings.Split(strings.TrimRight(text, "\r\n"), "\n") {
 		if i > 0 {
 			prefix = "    "
 		}
+		fmt.Fprintf(&plain, "%s %s%s\n", o.opts.Now().UTC().Format(time.RFC3339), prefix, strings.TrimRight(l, "\r"))
 		if o.opts.Timestamps {
 			b.WriteString(o.opts.Now().Format(time.RFC3339) + " ")
 		}
@@ -106,6 +128,9 @@ func (s *Story) line(prefix, text string) {
 		b.WriteByte('\n')
 	}
 	io.WriteString(o.w, b.String())
+	for _, t := range o.tees[s.name] {
+		io.WriteString(t, plain.String()) // a full disk must not stop a bake either
+	}
 }
 
 func colorOf(name string) string {

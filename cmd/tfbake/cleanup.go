@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/ncloud"
+	"github.com/tfbake/tfbake/internal/sweep"
+)
+
+// cleanupFlags are the flags of `tfbake cleanup`.
+type cleanupFlags struct {
+	cloudFlags
+	all, orphans, dryRun bool
+	olderThan            time.Duration
+	region, site         string
+}
+
+func cmdCleanup(ctx context.Context, a *app, args []string) error {
+	f := a.flags("cleanup", "[RUN…]", "Destroys what runs left in the cloud: those named, or with -all every run here that is over or dead. Kept runs stay\nuntil their time is up, unless named. -orphans looks for runs whose directories are gone, by the names of what they\nmade. Finished images stay; nothing that is not a run's is touched. It may be repeated.")
+	var o cleanupFlags
+	o.register(f, a.getenv)
+	f.BoolVar(&o.all, "all", false, "all runs here")
+	f.BoolVar(&o.orphans, "orphans", false, "ask the account for what bears a run's name and has no run directory here")
+	f.DurationVar(&o.olderThan, "older-than", 0, "only runs begun longer ago than this, such as 2h; with -orphans at least 1h unless set, for another machine may be baking")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be destroyed")
+	f.BoolVar(&o.local, "local", false, "with -orphans: in the simulated cloud")
+	f.StringVar(&o.region, "region", a.getenv("NCLOUD_REGION"), "with -orphans: the region")
+	f.StringVar(&o.site, "site", a.getenv("NCLOUD_SITE"), "with -orphans: public, gov or fin")
+	keepDir := f.Bool("keep-dir", false, "leave the run directories")
+	names, err := f.parse(args, 0, 1000)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	if (len(names) == 0) == (!o.all && !o.orphans) && len(names) == 0 || len(names) > 0 && (o.all || o.orphans) {
+		f.Usage()
+		return failWith(exitUsage, errors.New("cleanup takes runs, or -all, or -orphans"))
+	}
+	var errs []error
+	if o.orphans {
+		errs = append(errs, a.cleanupOrphans(ctx, o))
+	}
+	dirs, err := a.runsToClean(names, o)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if ctx.Err() != nil {
+			errs = append(errs, context.Cause(ctx))
+			break
+		}
+		errs = append(errs, a.cleanupRun(ctx, dir, o, *keepDir))
+	}
+	err = errors.Join(errs...)
+	if err != nil {
+		return failWith(exitLeftovers, err)
+	}
+	return nil
+}
+
+// runsToClean returns the directories of the named runs, or of all that nobody works on and nobody wants to keep.
+func (a *app) runsToClean(names []string, o cleanupFlags) ([]string, error) {
+	var dirs []string
+	for _, n := range names {
+		dir, err := a.findRun(n)
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, dir)
+	}
+	if !o.all {
+		return dirs, nil
+	}
+	recs, err := journal.List(a.runsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range recs {
+		if why := leaveAlone(r, o.olderThan, time.Now()); why != "" {
+			a.story.Info("run %s: %s", r.Facts.RunID, why)
+			continue
+		}
+		dirs = append(dirs, r.Dir)
+	}
+	return dirs, nil
+}
+
+// leaveAlone says why cleanup -all leaves a run as it is, "" when it does not.
+func leaveAlone(r journal.Record, olderThan time.Duration, now time.Time) string {
+	switch until := r.KeptUntil(); {
+	case r.Working:
+		return "a tfbake is working on it"
+	case now.Sub(r.Facts.Started) < olderThan:
+		return "younger than " + olderThan.String()
+	case r.Status() == "kept" && until.IsZero():
+		return "kept; name it to clean it up"
+	case r.Status() == "kept" && now.Before(until):
+		return "kept until " + until.Local().Format(time.DateTime)
+	}
+	return ""
+}
+
+func (a *app) cleanupRun(ctx context.Context, dir string, o cleanupFlags, keepDir bool) error {
+	run, rec, err := journal.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if o.dryRun {
+		return a.tellLeft(ctx, run, rec, o)
+	}
+	return a.destroy(ctx, run, rec, o.cloudFlags, keepDir)
+}
+
+// tellLeft prints what cleanup would destroy.
+func (a *app) tellLeft(ctx context.Context, run *journal.Run, rec journal.Record, o cleanupFlags) (err error) {
+	if rec.Facts.Platform == "" {
+		fmt.Fprintf(a.stdout, "run %s: nothing was created\n", rec.Facts.RunID)
+		return nil
+	}
+	o.local = rec.Facts.LocalDir != ""
+	t, err := a.chooseTarget(ctx, o.cloudFlags, rec.Facts.LocalDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	client, err := a.clientOf(ctx, t, rec.Facts, a.story)
+	if err != nil {
+		return err
+	}
+	s := sweep.Sweeper{Client: client, Platforms: []config.Platform{config.Platform(rec.Facts.Platform)}, Images: halfImages(rec)}
+	left, err := s.List(ctx, rec.Facts.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "run %s (%s): %d resources\n", rec.Facts.RunID, rec.Status(), len(left))
+	for _, r := range left {
+		fmt.Fprintf(a.stdout, "  %s\n", r)
+	}
+	return nil
+}
+
+// orphanAge is how old a run without a directory here must be before it counts as dead: longer than bakes take.
+const orphanAge = time.Hour
+
+func (a *app) cleanupOrphans(ctx context.Context, o cleanupFlags) (err error) {
+	t, err := a.chooseTarget(ctx, o.cloudFlags, a.localDir())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	client, err := a.client(ctx, t, config.Source{Site: o.site}, a.story)
+	if err != nil {
+		return failWith(exitPreflight, err)
+	}
+	recs, err := journal.List(a.runsDir)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, r := range recs {
+		known[r.Facts.Name] = true
+	}
+	age := o.olderThan
+	if age == 0 {
+		age = orphanAge
+	}
+	var errs []error
+	for _, p := range []config.Platform{config.VPC, config.Classic} {
+		errs = append(errs, a.cleanupOrphansOf(ctx, client, p, known, age, o))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) cleanupOrphansOf(ctx context.Context, client *ncloud.Client, p config.Platform, known map[string]bool, age time.Duration, o cleanupFlags) error {
+	list := client.VPC.GetRegionList
+	if p == config.Classic {
+		list = client.Classic.GetRegionList
+	}
+	regions, err := list(ctx)
+	if err != nil {
+		return err
+	}
+	region, err := ncloud.ResolveRegion(regions, o.region)
+	if err != nil {
+		a.story.Info("%s: %s", p, err)
+		return nil // a region of the other platform only
+	}
+	s := sweep.Sweeper{Client: client.In(region), Platforms: []config.Platform{p}, Log: a.story.Info}
+	found, err := s.Orphans(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if known[name] {
+			continue
+		}
+		if begun, err := journal.Begun(name); err == nil && time.Since(begun) < age {
+			a.story.Info("%s (%s, %s): begun less than %s ago, maybe another machine's", name, p, region.Code, age)
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%s (%s, %s): %d resources\n", name, p, region.Code, len(found[name]))
+		for _, r := range found[name] {
+			fmt.Fprintf(a.stdout, "  %s\n", r)
+		}
+		if o.dryRun {
+			continue
+		}
+		left, err := s.Sweep(ctx, name)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("%s: %d resources left: %v", name, len(left), left)
+		}
+		errs = append(errs, err)
+		a.story.Say("%s: %d resources left", name, len(left))
+	}
+	return errors.Join(errs...)
+}
+
+// halfImages are the images of a run that were begun and not seen to their end.
+func halfImages(rec journal.Record) []sweep.HalfImage {
+	if no, name := rec.UnfinishedImage(); name != "" {
+		return []sweep.HalfImage{{No: no, Name: name}}
+	}
+	return nil
+}

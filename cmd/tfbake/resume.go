@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/ncloud"
+	"github.com/tfbake/tfbake/internal/terraform"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+func cmdResume(ctx context.Context, a *app, args []string) error {
+	f := a.flags("resume", "RUN", "Goes on with a run that was kept or whose tfbake died, from the step it stopped at: creating, a provisioner, or the\nimage. The template must be the one the run began with; variables given then must be given again.")
+	o := resumeFlags(a, f)
+	rest, err := f.parse(args, 1, 1)
+	if err != nil {
+		return err
+	}
+	return a.resume(ctx, rest[0], *o, -1)
+}
+
+func cmdProvision(ctx context.Context, a *app, args []string) error {
+	f := a.flags("provision", "RUN", "Runs the provisioners of a kept run again, from the one that failed or from -from, and leaves the run kept.\n`tfbake resume RUN` then makes the image.")
+	from := f.Int("from", 0, "number of the first provisioner to run, from 1; 0: the one that did not finish")
+	o := resumeFlags(a, f)
+	rest, err := f.parse(args, 1, 1)
+	if err != nil {
+		return err
+	}
+	o.provisionOnly, o.keep = true, true
+	return a.resume(ctx, rest[0], *o, *from-1)
+}
+
+func resumeFlags(a *app, f flags) *runFlags {
+	o := &runFlags{parallel: 1}
+	o.templateFlags.register(f.FlagSet)
+	o.cloudFlags.register(f, a.getenv)
+	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
+	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), cleanup or ask")
+	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
+	return o
+}
+
+func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (err error) {
+	dir, err := a.findRun(name)
+	if err != nil {
+		return err
+	}
+	run, rec, err := journal.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	facts := rec.Facts
+	if facts.Template == "" || facts.Template == "-" {
+		return failWith(exitUsage, fmt.Errorf("run %s cannot be resumed: its template came from standard input", facts.RunID))
+	}
+	if err := sameTemplate(facts); err != nil {
+		return failWith(exitTemplate, err)
+	}
+	a.onInterrupt = "stopping; the run stays as it is"
+	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: a.color()})
+	tmpl, err := a.loadAt(facts.Template, o.templateFlags, facts.LoadedAt)
+	if err != nil {
+		return err
+	}
+	var build *config.Build
+	for _, b := range tmpl.Builds {
+		if b.Name == facts.Build {
+			build = b
+		}
+	}
+	if build == nil {
+		return failWith(exitTemplate, fmt.Errorf("%s has no build %q any more", facts.Template, facts.Build))
+	}
+	story := a.story.Named(build.Name)
+	if err := waitForTerraform(ctx, dir, story); err != nil {
+		return err
+	}
+
+	bin, err := a.findTerraform(ctx, o.terraform)
+	if err != nil {
+		return failWith(exitInfra, err)
+	}
+	o.local = facts.LocalDir != ""
+	t, err := a.chooseTarget(ctx, o.cloudFlags, facts.LocalDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	client, err := a.clientOf(ctx, t, facts, story)
+	if err != nil {
+		return failWith(exitPreflight, err)
+	}
+	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: facts.UUID}
+	if m.provider == "" {
+		m.provider = facts.Provider
+	}
+	baker := m.baker(build, tmpl, o, story)
+	baker.Parts = m.partsFor(build, func() *ncloud.Client { return client }, story)
+	baker.From, baker.ProvisionOnly = from, o.provisionOnly
+	res, err := baker.Resume(ctx, build, run, rec)
+	return a.report([]outcome{{res, err}}, o)
+}
+
+// templateDigest identifies the text of a template, so that a run is resumed with the one it began with. The files it
+// names (scripts, uploads) may be mended meanwhile: that is what one resumes for.
+func templateDigest(path string) (string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	files := []string{path}
+	if st.IsDir() {
+		files = nil
+		for _, pattern := range []string{"*.pkr.hcl", "*.pkr.json"} {
+			found, err := filepath.Glob(filepath.Join(path, pattern))
+			if err != nil {
+				return "", err
+			}
+			files = append(files, found...)
+		}
+	}
+	h := sha256.New()
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n", filepath.Base(f), len(b))
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func sameTemplate(f journal.Facts) error {
+	digest, err := templateDigest(f.Template)
+	if err != nil {
+		return fmt.Errorf("read the template of run %s: %w", f.RunID, err)
+	}
+	if digest != f.TemplateDigest {
+		return fmt.Errorf("%s is not the template that run %s began with: undo the change, or clean up the run and bake again", f.Template, f.RunID)
+	}
+	return nil
+}
+
+func cmdState(ctx context.Context, a *app, args []string) error {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory; without more it lists.\n")
+		return failWith(exitUsage, errors.New("state takes a run"))
+	}
+	dir, err := a.findRun(args[0])
+	if err != nil {
+		return err
+	}
+	sub := args[1:]
+	if len(sub) == 0 {
+		sub = []string{"list"}
+	}
+	bin, err := a.findTerraform(ctx, a.getenv("TFBAKE_TERRAFORM"))
+	if err != nil {
+		return failWith(exitInfra, err)
+	}
+	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir})
+	cmd := exec.CommandContext(ctx, bin.Path, append([]string{"-chdir=" + dir, "state"}, sub...)...)
+	cmd.Stdout, cmd.Stderr = a.stdout, a.redact.Writer(a.stderr)
+	for k, v := range env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("terraform state %s in %s: %w", sub[0], dir, err)
+	}
+	return nil
+}
+
+func cmdLogs(_ context.Context, a *app, args []string) error {
+	f := a.flags("logs", "RUN", "Prints what a run told while it ran, and its journal with -journal.")
+	asJournal := f.Bool("journal", false, "the journal: what was begun, and what came of it")
+	rest, err := f.parse(args, 1, 1)
+	if err != nil {
+		return err
+	}
+	dir, err := a.findRun(rest[0])
+	if err != nil {
+		return err
+	}
+	if !*asJournal {
+		b, err := os.ReadFile(filepath.Join(dir, bake.StoryFile))
+		if err != nil {
+			return fmt.Errorf("run %s has no log: %w", filepath.Base(dir), err)
+		}
+		_, err = a.stdout.Write(b)
+		return err
+	}
+	rec, err := journal.Read(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range rec.Entries {
+		fmt.Fprintf(a.stdout, "%s  %-17s %-6s", e.Time.Local().Format(time.DateTime), e.Step, e.State)
+		for _, k := range []string{"index", "type", "server_no", "public_ip", "image_name", "image_no", "left", "until"} {
+			if v := e.Data[k]; v != "" {
+				fmt.Fprintf(a.stdout, " %s=%s", k, v)
+			}
+		}
+		if e.Message != "" {
+			fmt.Fprintf(a.stdout, " %s", e.Message)
+		}
+		fmt.Fprintln(a.stdout)
+	}
+	return nil
+}
