@@ -217,6 +217,7 @@ var builderSchema = &schema[builder]{
 		"ssh_ip_version":          "NAVER Cloud's servers are reached over IPv4.",
 		"ssh_public_key":          "Packer fills this in by itself. Name a private key with ssh_private_key_file.",
 		"ssh_private_key":         "A private key does not belong in a template. Name its file with ssh_private_key_file.",
+		"ssh_key_path":            "Packer renamed it: write ssh_private_key_file. tfbake fix does it.",
 		"os_type":                 "The image tells whether it is Linux or Windows. For Windows set communicator to \"winrm\".",
 		"zone":                    "The zone follows from the subnet (VPC) or is the region's first (Classic).",
 		"login_key_name":          "tfbake makes a login key for the run and removes it. To use an existing one, set ssh_keypair_name and ssh_private_key_file.",
@@ -358,6 +359,15 @@ func finishBuilder(d *decoder, b *builder) {
 			"Set server_image_number and server_spec_code instead.")
 	}
 
+	for _, key := range []string{"server_image_product_code", "server_product_code"} {
+		code := d.str(key)
+		switch isVPC := strings.HasPrefix(code, "SW.VSVR.") || strings.HasPrefix(code, "SVR.VSVR."); {
+		case isVPC && !vpc:
+			d.warnf(d.at(key), fmt.Sprintf("%s looks like a product of VPC", code), "This is a Classic build, which will not find it. Set support_vpc to true, or name a subnet_no.")
+		case vpc && (strings.HasPrefix(code, "SPSW") || strings.HasPrefix(code, "SPSVR")):
+			d.warnf(d.at(key), fmt.Sprintf("%s looks like a product of Classic", code), "This is a VPC build, which will not find it. Products of VPC are called SW.VSVR.… and SVR.VSVR.….")
+		}
+	}
 	checkBlockStorage(d, s, kvm)
 	checkImageName(d, s, vpc, kvm)
 	if n := len(s.ServerImageDescription); !vpc && d.known("server_image_description") && n > 0 && n < 10 {
@@ -409,7 +419,7 @@ func twoBases(d *decoder, a, b string) string {
 		"member_server_image_no":    "an own image, baked earlier",
 		"server_image_number":       "a KVM image by its number",
 	}
-	return fmt.Sprintf("Each names an image to start from: %s (line %d) is %s, %s (line %d) is %s. Remove the one that is not meant.",
+	return fmt.Sprintf("Each names an image to start from: %s (line %d) is %s, %s (line %d) is %s. Remove the one that is not meant (in a JSON template tfbake fix keeps the product code).",
 		a, d.keyAt(a).Start.Line, what[a], b, d.keyAt(b).Start.Line, what[b])
 }
 

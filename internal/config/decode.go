@@ -167,6 +167,15 @@ func (d *decoder) has(key string) bool { _, ok := d.keys[key]; return ok }
 // known tells whether the key was set to a value that can be judged now.
 func (d *decoder) known(key string) bool { return d.has(key) && !d.pending[key] }
 
+// str is the key's value as a string, "" where it is not set, not known or something else.
+func (d *decoder) str(key string) string {
+	if !d.known(key) {
+		return ""
+	}
+	s, _ := asString(d.keys[key].val.v)
+	return s
+}
+
 // at is the place to point at for a key: its value, or the block where it is not set.
 func (d *decoder) at(key string) hcl.Range {
 	if it, ok := d.keys[key]; ok {
@@ -233,7 +242,7 @@ func decode[T any](d *decoder, s *schema[T], o object) T {
 		}
 		d.keys[f.name] = it
 		if aliases[it.key].warn {
-			d.warnf(it.rng, fmt.Sprintf("%s is an old name", it.key), "It is taken as %q. Packer's own plugin would refuse it; write %q.", f.name, f.name)
+			d.warnf(it.rng, fmt.Sprintf("%s is an old name", it.key), "It is taken as %q. Packer's own plugin would refuse it; write %q, or let tfbake fix do so.", f.name, f.name)
 		}
 		if it.val.unknown() {
 			d.pending[f.name] = true

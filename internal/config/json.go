@@ -158,6 +158,9 @@ func (p *jsonParser) file() *jsonNode {
 		return nil
 	}
 	p.space()
+	if p.i < len(p.b) && p.b[p.i] == ':' && n.kind == jsonString {
+		return p.stop(n.from, n.to, "The template's outer braces are missing", "Put { before this and } at the end: a template is one object.")
+	}
 	if p.i < len(p.b) && !p.stopped {
 		return p.stop(p.i, p.i+1, "Text after the end of the template",
 			fmt.Sprintf("The object opened on line %d ends before this. Remove what follows, or the bracket that closes it too early.",
@@ -171,8 +174,9 @@ type jsonParser struct {
 	b       []byte
 	i       int
 	diags   hcl.Diagnostics
-	twice   bool // a key may be given twice
-	stopped bool // a mistake after which guessing would only produce noise
+	twice   bool   // a key may be given twice
+	repairs []edit // what would make the text valid where reading could go on
+	stopped bool   // a mistake after which guessing would only produce noise
 }
 
 func (p *jsonParser) fail(from, to int, summary, detail string) {
@@ -216,6 +220,7 @@ func (p *jsonParser) space() {
 }
 
 func (p *jsonParser) comment(from int) {
+	p.repairs = append(p.repairs, edit{from: from, to: p.i, why: "removed a comment, which JSON does not have"})
 	p.fail(from, p.i, "JSON has no comments", `Remove it, or keep the text under a top-level key that begins with "_", such as "_comment".`)
 }
 
@@ -445,6 +450,7 @@ func (p *jsonParser) next(n *jsonNode, closing byte, first bool) (done, ok bool)
 	}
 	for p.i < len(p.b) && p.b[p.i] == ',' {
 		p.fail(p.i, p.i+1, "A comma too many", "Remove it.")
+		p.repairs = append(p.repairs, edit{from: p.i, to: p.i + 1, why: "removed a comma too many"})
 		p.i++
 		p.space()
 	}
@@ -456,6 +462,7 @@ func (p *jsonParser) next(n *jsonNode, closing byte, first bool) (done, ok bool)
 	case c == closing:
 		if comma >= 0 {
 			p.fail(comma, comma+1, "A comma after the last element", "JSON allows none before a closing bracket; remove it.")
+			p.repairs = append(p.repairs, edit{from: comma, to: comma + 1, why: "removed the comma after the last element"})
 		}
 		p.i++
 		n.to = p.i
@@ -473,6 +480,7 @@ func (p *jsonParser) next(n *jsonNode, closing byte, first bool) (done, ok bool)
 			end--
 		}
 		p.fail(end, end, "A comma is missing", "Elements are separated by commas; write one here.")
+		p.repairs = append(p.repairs, edit{from: end, to: end, text: ",", why: "added a missing comma"})
 	}
 	return false, true
 }
