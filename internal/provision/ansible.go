@@ -205,7 +205,7 @@ func (a *ansibleRun) env() ([]string, error) {
 	}
 	// In ssh the first word on an option counts, and ANSIBLE_SSH_ARGS come before those by which ansible, knowing of no
 	// password, would forbid its use.
-	ssh := []string{"-o", "ControlMaster=auto", "-o", "ControlPersist=60s"}
+	ssh := []string{"-o", "ControlMaster=auto", "-o", "ControlPersist=10s"}
 	if !a.Communicator.AgentAuth {
 		ssh = append(ssh, "-o", "IdentitiesOnly=yes")
 	}

@@ -124,7 +124,7 @@ func hints(e *ConnectError, port int, f Facts) []string {
 	case StageRefused:
 		h = append(h, fmt.Sprintf("the server is up but its %s service is not (yet), or listens on another port than %d", e.Protocol, port))
 	case StageReset, StageBanner:
-		h = append(h, fmt.Sprintf("is it an %s service that listens on port %d? A firewall or a proxy on the way can also answer in its place", e.Protocol, port))
+		h = append(h, fmt.Sprintf("is it really %s that listens on port %d? A firewall or a proxy on the way can also answer in its place", e.Protocol, port))
 	case StageKex:
 		if e.Protocol == "SSH" {
 			h = append(h, "ssh_ciphers and ssh_key_exchange_algorithms narrow what is offered; without them everything sound is")

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
@@ -90,10 +91,10 @@ func newWinRM(c config.Communicator, t Target, log Log) (*winrmComm, *ConnectErr
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
 			conn, err := dial(ctx, network, addr)
-			if err != nil {
-				return nil, &dialFailure{err}
+			if reached, ok := ctx.Value(reachedKey{}).(*atomic.Bool); ok && err == nil {
+				reached.Store(true)
 			}
-			return conn, nil
+			return conn, err
 		},
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: c.Insecure},
 		TLSHandshakeTimeout: handshakeTimeout,
@@ -215,26 +216,38 @@ func (w *winrmComm) Run(ctx context.Context, c Command) (exit int, err error) {
 	if err != nil {
 		return 0, w.notStarted(ctx, err)
 	}
-	input := make(chan error, 1)
-	inputCtx, stopInput := context.WithCancel(ctx)
-	defer stopInput()
-	go func() { input <- w.feed(inputCtx, shell, id, c.Stdin) }()
+	// What stops standard input stops the command: it would wait for the rest for ever.
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	fed := make(chan struct{})
+	var feedErr error
+	go func() {
+		defer close(fed)
+		if feedErr = w.feed(running, shell, id, c.Stdin); feedErr == nil || running.Err() != nil {
+			return
+		}
+		// A command that has ended takes no more input; then its exit code, which is on its way, tells more.
+		sleep(running, time.Second)
+		stop(feedErr)
+	}()
 
 	for {
-		ended, exit, err := w.ws.receive(ctx, shell, id, stdout, stderr)
+		ended, exit, err := w.ws.receive(running, shell, id, stdout, stderr)
 		switch {
-		case ctx.Err() != nil:
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		case running.Err() != nil:
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			w.ws.terminate(stop, shell, id)
-			return 0, context.Cause(ctx)
+			w.ws.terminate(ctx, shell, id)
+			return 0, context.Cause(running)
 		case noOutputYet(err):
 		case err != nil:
 			return 0, fmt.Errorf("%w (%w)", ErrDisconnected, err)
 		case ended:
-			stopInput()
-			if fed := <-input; fed != nil && exit == 0 && !errors.Is(fed, context.Canceled) {
-				return exit, fmt.Errorf("send standard input: %w", fed)
+			stop(nil)
+			if c.Stdin != nil && exit == 0 {
+				if <-fed; feedErr != nil && !errors.Is(feedErr, context.Canceled) {
+					return exit, fmt.Errorf("send standard input: %w", feedErr)
+				}
 			}
 			return exit, nil
 		}
@@ -259,7 +272,6 @@ func (w *winrmComm) feed(ctx context.Context, shell, id string, stdin io.Reader)
 		n, err := io.ReadFull(stdin, buf)
 		end := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !end {
-			w.ws.terminate(ctx, shell, id)
 			return err
 		}
 		if err := w.ws.send(ctx, shell, id, buf[:n], end); err != nil {

@@ -14,8 +14,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -160,7 +162,14 @@ func (w *wsman) ask(ctx context.Context, envelope []byte) (*wsReply, error) {
 	}
 	req.Header.Set("Content-Type", "application/soap+xml;charset=UTF-8")
 	req.SetBasicAuth(w.user, w.password)
+	var reached atomic.Bool
+	req = req.WithContext(context.WithValue(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
+	}), reachedKey{}, &reached))
 	resp, err := w.http.Do(req)
+	if err != nil && !reached.Load() {
+		return nil, &dialFailure{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +197,9 @@ func (w *wsman) ask(ctx context.Context, envelope []byte) (*wsReply, error) {
 	}
 	return &r, nil
 }
+
+// reachedKey is where a request's context holds an *atomic.Bool that the dialer sets when there is a connection.
+type reachedKey struct{}
 
 // openShell makes a shell with the console in UTF-8.
 func (w *wsman) openShell(ctx context.Context) (string, error) {
