@@ -91,6 +91,8 @@ func repeat[S, Req, Resp any](ctx context.Context, c *Client, timeout time.Durat
 		switch {
 		case e.Throttled || e.Busy:
 			enough = time.Since(start) >= c.o.Retry.Patience
+		case e.unsent && c.reached.Load(): // the network is away for a while
+			enough = time.Since(start) >= c.o.Retry.Patience
 		case e.unsent: // a wrong endpoint should not keep anyone waiting
 			enough = attempt >= min(4, c.o.Retry.Attempts)
 		}
@@ -119,8 +121,14 @@ func invoke[S, Req, Resp any](ctx context.Context, c *Client, timeout time.Durat
 		if p := recover(); p != nil {
 			e = &APIError{HTTPStatus: trip.status, Err: fmt.Errorf("the SDK failed on it: %v", p), Transient: true, Uncertain: true}
 		}
+		if e == nil || !e.unsent {
+			c.reached.Store(true)
+		}
 		if e != nil {
 			resp, e.Action, e.Subject = nil, action, subject
+			if strings.HasPrefix(action, "get") {
+				e.Uncertain = false // there is no effect to be uncertain about
+			}
 			if e.IsAuth() {
 				e.KeySource = keys.Source
 			}

@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -48,7 +49,7 @@ type Retry struct {
 	Attempts int           // for server trouble and lost connections; 8
 	First    time.Duration // first pause, doubled each time, with jitter; 500 ms
 	Max      time.Duration // longest pause; 8 s
-	Patience time.Duration // how long to stand throttling and "busy with another operation"; 3 min
+	Patience time.Duration // how long to stand throttling, "busy with another operation" and an API that went away; 3 min
 }
 
 // Pace is how the polls of a wait are spread.
@@ -71,8 +72,9 @@ type Client struct {
 	VPC     *VPCService
 	Classic *ClassicService
 
-	o    Options
-	keys *keyring
+	o       Options
+	keys    *keyring
+	reached *atomic.Bool // a connection was made once: the endpoint is right
 }
 
 // New makes a client. It sends nothing.
@@ -105,11 +107,11 @@ func New(o Options) (*Client, error) {
 			ForceAttemptHTTP2:   true,
 		}
 	}
-	return newClient(o, &keyring{now: o.Credentials}), nil
+	return newClient(o, &keyring{now: o.Credentials}, new(atomic.Bool)), nil
 }
 
-func newClient(o Options, keys *keyring) *Client {
-	c := &Client{o: o, keys: keys}
+func newClient(o Options, keys *keyring, reached *atomic.Bool) *Client {
+	c := &Client{o: o, keys: keys, reached: reached}
 	c.VPC, c.Classic = &VPCService{c}, &ClassicService{c}
 	return c
 }
@@ -118,7 +120,7 @@ func newClient(o Options, keys *keyring) *Client {
 func (c *Client) In(r Region) *Client {
 	o := c.o
 	o.RegionCode, o.RegionNo = r.Code, r.No
-	return newClient(o, c.keys)
+	return newClient(o, c.keys, c.reached)
 }
 
 // RegionCode is the region the client's VPC calls name.

@@ -704,6 +704,64 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// TestWaitStandsAnOutage: what is waited for goes on while the API cannot be asked; a write in doubt is no such thing.
+func TestWaitStandsAnOutage(t *testing.T) {
+	t.Parallel()
+	trouble := business(500, "1000", "later")
+	c, f := start(t, map[string][]any{"getZoneList": {trouble, trouble, trouble, trouble, trouble, trouble, ok("getZoneList", "")}, "createServerInstances": {trouble}},
+		func(o *Options) { o.Retry.Patience = 10 * time.Second })
+	err := c.Wait(context.Background(), WaitFor{What: "it", Timeout: time.Minute, Poll: func(ctx context.Context) (string, bool, error) {
+		_, err := c.VPC.GetZoneList(ctx)
+		return "", err == nil, err
+	}})
+	if err != nil || f.count("getZoneList") != 7 {
+		t.Errorf("%v after %d calls", err, f.count("getZoneList"))
+	}
+	err = c.Wait(context.Background(), WaitFor{What: "it", Timeout: time.Minute, Poll: func(ctx context.Context) (string, bool, error) {
+		_, err := c.VPC.CreateServerInstances(ctx, CreateServer{})
+		return "", err == nil, err
+	}})
+	if !IsUncertain(err) || f.count("createServerInstances") != 1 {
+		t.Errorf("%v after %d calls", err, f.count("createServerInstances"))
+	}
+}
+
+// TestNetworkAway: once the API was reached, an endpoint that refuses connections is waited for.
+func TestNetworkAway(t *testing.T) {
+	t.Parallel()
+	f := &fake{t: t}
+	srv := httptest.NewServer(f)
+	address := srv.Listener.Addr().String()
+	c, _ := start(t, nil, func(o *Options) {
+		o.Endpoint = srv.URL
+		o.Retry.Patience = 10 * time.Second
+		o.Retry.Max = 20 * time.Millisecond
+	})
+	if _, err := c.VPC.GetZoneList(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	srv.Close()
+	back := make(chan *httptest.Server, 1)
+	time.AfterFunc(200*time.Millisecond, func() {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+			back <- nil
+			return
+		}
+		again := &httptest.Server{Listener: l, Config: &http.Server{Handler: f}}
+		again.Start()
+		back <- again
+	})
+	_, err := c.VPC.GetZoneList(context.Background())
+	if again := <-back; again != nil {
+		again.Close()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConversions(t *testing.T) {
 	t.Parallel()
 	c, _ := start(t, map[string][]any{

@@ -18,8 +18,9 @@ type Progress struct {
 type WaitFor struct {
 	What    string        // completes "waiting for …"
 	Timeout time.Duration // required
-	// Poll looks. done ends the wait; so does an error, which is for states there is no coming back from, since calls
-	// already repeat what is worth repeating. state describes what it saw.
+	// Poll looks. done ends the wait; so does an error: a state there is no coming back from. Only an API that cannot be
+	// asked for a while is stood, for Retry.Patience, since the thing waited for goes on meanwhile. state describes what
+	// it saw.
 	Poll     func(context.Context) (state string, done bool, err error)
 	Progress func(Progress) // may be nil
 }
@@ -52,6 +53,7 @@ func (c *Client) Wait(ctx context.Context, w WaitFor) error {
 	limited, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	interval, seen := c.o.Pace.First, ""
+	answered := start
 	for {
 		state, done, err := w.Poll(limited)
 		if state != "" {
@@ -66,7 +68,11 @@ func (c *Client) Wait(ctx context.Context, w WaitFor) error {
 			}
 			return &WaitError{What: w.What, State: seen, Elapsed: time.Since(start), Err: err}
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			answered = time.Now()
+		case limited.Err() == nil && IsTransient(err) && !IsUncertain(err) && time.Since(answered) < c.o.Retry.Patience:
+		default:
 			return failed(err)
 		}
 		if w.Progress != nil {

@@ -451,3 +451,17 @@ func TestSweepSays(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepStandsAnOutage: a list that cannot be had for a while is asked again; silence is never taken for "nothing".
+func TestSweepStandsAnOutage(t *testing.T) {
+	t.Parallel()
+	ctx, a := deadline(t), open(t)
+	if _, err := a.build(ctx, flavours[2], run, 4); err != nil {
+		t.Fatal(err)
+	}
+	a.cloud.Inject(localcloud.Fault{Action: "getAccessControlGroupList", Nth: 1, Count: 20, Kind: localcloud.HTTPStatus, Status: 503, Code: "500"})
+	a.sweep(ctx, flavours[2])
+	if a.cloud.Faults()[0].Hits != 20 {
+		t.Errorf("%+v", a.cloud.Faults())
+	}
+}

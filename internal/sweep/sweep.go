@@ -153,6 +153,10 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 	)
 	for {
 		now, err := s.List(ctx, run)
+		if ncloud.IsTransient(err) && time.Since(moved) < patience && sleep(ctx, pause) == nil {
+			pause = min(pause*3/2, 5*time.Second)
+			continue
+		}
 		if err != nil {
 			return annotate(left, reasons), fmt.Errorf("what is left of %s is not known: %w", run, err)
 		}
