@@ -6,6 +6,12 @@
 // better: an id is in state the moment the API has answered, a cancelled operation ends at once with its state saved,
 // waits poll quickly at first and slowly later, every call names the region, errors carry the API's code and what to do.
 //
+// Known differences, all of them in what is asked and none in what state looks like: several filters of a newer data source must
+// all pass (the official one takes a row once for each that does); is_default selects ACGs on VPC as well; NCLOUD_API_GW
+// goes before site, so that a rehearsal with site = "gov" stays a rehearsal; the keys are also taken from NCLOUD_ACCESS_KEY_ID
+// and NCLOUD_SECRET_ACCESS_KEY; 3.3.2 serves Classic only; lists of results have an id that does not change from read to
+// read.
+//
 // The package speaks the plugin protocol through terraform-plugin-go and not through terraform-plugin-framework: most of the
 // official resources are of the older SDK, whose plans change the number of nested blocks, take null and "" for the same
 // value and keep private data of another form. The framework can express none of the three, and state would differ.
