@@ -268,7 +268,7 @@ func TestHCLVarFileForJSON(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	tmpl, _ := Load("H3-packer.pkr.hcl", testOptions(mustAbs(t, "testdata/matrix")))
-	if len(tmpl.Notes) != 1 || !strings.Contains(tmpl.Notes[0], "ncloud") {
+	if len(tmpl.Notes) == 0 || !strings.HasPrefix(tmpl.Notes[0], "required_plugins (ncloud)") {
 		t.Errorf("%q", tmpl.Notes)
 	}
 }
@@ -468,5 +468,47 @@ build {
 `, nil)
 	if diags.HasErrors() || tmpl.Builds[0].Source.ServerImageDescription != "y x b 1" {
 		t.Errorf("%v %v", tmpl.Builds, diags)
+	}
+}
+
+func TestEval(t *testing.T) {
+	tmpl, diags := loadText(t, "t.json", `{"variables": {"a": "x"}, "builders": [{`+base+`}]}`, nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for in, want := range map[string]string{"{{user `a` | upper}}": "X", "plain": "plain", "{{isotime `2006`}}": "2026"} {
+		if got, diags := tmpl.Eval(in); got != want || diags.HasErrors() {
+			t.Errorf("%s is %q %v", in, got, diags)
+		}
+	}
+	if _, diags := tmpl.Eval("{{user `b`}}"); !diags.HasErrors() {
+		t.Error("an undeclared variable was evaluated")
+	}
+	tmpl, diags = loadText(t, "t.pkr.hcl", "variable \"a\" {\n default = [\"x\"]\n}\nlocals {\n b = upper(var.a[0])\n}\ndata \"ncloud-image\" \"i\" {}\nsource \"ncloud\" \"x\" {\n server_image_number = 1\n}\nbuild {\n sources = [\"ncloud.x\"]\n}\n", nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for in, want := range map[string]string{`local.b`: "X", `"${local.b}y"`: "Xy", `var.a`: `["x"]`, `null`: "null", `1 + 1`: "2", `data.ncloud-image.i.number`: "(known while the bake runs)"} {
+		if got, diags := tmpl.Eval(in); got != want || diags.HasErrors() {
+			t.Errorf("%s is %q %v", in, got, diags)
+		}
+	}
+	for _, bad := range []string{"local.c", "1 +", "build.Host", ""} {
+		if got, diags := tmpl.Eval(bad); !diags.HasErrors() {
+			t.Errorf("%s is %q", bad, got)
+		}
+	}
+	if _, diags := (&Template{}).Eval("1"); !diags.HasErrors() {
+		t.Error("an empty template evaluates")
+	}
+}
+
+func TestClassicHint(t *testing.T) {
+	tmpl, _ := loadText(t, "t.json", `{"builders": [{`+base+`, "name": "a"}, {`+base+`, "name": "b", "support_vpc": "true"}, {"type": "ncloud", "name": "c", "server_image_number": 1}]}`, nil)
+	if len(tmpl.Notes) != 1 || !strings.HasPrefix(tmpl.Notes[0], "a: built on Classic") {
+		t.Errorf("%q", tmpl.Notes)
+	}
+	if b := tmpl.Builds; b[0].Source.IsVPC() || !b[1].Source.IsVPC() || !b[2].Source.IsVPC() {
+		t.Error("IsVPC is wrong")
 	}
 }

@@ -165,7 +165,9 @@ func loadHCL(path string, files []namedText, o Options) (*Template, hcl.Diagnost
 	}
 	l.variableValues()
 	l.evaluateAll()
+	l.tmpl.eval = l.console
 	l.makeBuilds()
+	l.tmpl.hints()
 	return l.tmpl, finish(l.diags)
 }
 
@@ -757,6 +759,24 @@ func (l *hclLoader) evaluateAll() {
 	for _, key := range sortedKeys(l.data) {
 		l.diags = append(l.diags, l.workOutData(key, l.data[key].block.DefRange)...)
 	}
+}
+
+// console evaluates one expression for Template.Eval.
+func (l *hclLoader) console(text string) (string, hcl.Diagnostics) {
+	expr, diags := hclsyntax.ParseExpression([]byte(text), "<console>", hcl.InitialPos)
+	if diags.HasErrors() {
+		return "", diags
+	}
+	v, diags := l.eval(scope{}, expr)
+	switch {
+	case diags.HasErrors():
+		return "", diags
+	case v.unknown():
+		return "(known while the bake runs)", diags
+	case v.v.IsNull():
+		return "null", diags
+	}
+	return showValue(v.v), diags
 }
 
 // secrets remembers all strings inside a value as not to be shown.

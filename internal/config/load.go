@@ -197,6 +197,19 @@ func errorsOnly(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
+// hints adds what is worth knowing about a template that is right as it is.
+func (t *Template) hints() {
+	var classic []string
+	for _, b := range t.Builds {
+		if b.Type == "ncloud" && !b.Source.IsVPC() {
+			classic = append(classic, b.Name)
+		}
+	}
+	if len(classic) > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("%s: built on Classic. On VPC with KVM it would say, instead of the product codes, server_image_number and server_spec_code (such as s2-g3), and if need be subnet_no", strings.Join(classic, ", ")))
+	}
+}
+
 // stepMeta is what every provisioner and post-processor may say about when and how it runs.
 type stepMeta struct {
 	Type, Name      string

@@ -38,7 +38,16 @@ func loadJSON(path string, src *source, o Options) (*Template, hcl.Diagnostics) 
 	}
 	l.roots(root)
 	l.variables(root)
+	l.tmpl.eval = func(expr string) (string, hcl.Diagnostics) {
+		src := newSource("<console>", []byte(expr))
+		out, unknown, diags := l.eng.render(text{s: expr, at: src.rng})
+		if unknown {
+			out = "(known while the bake runs)"
+		}
+		return out, diags
+	}
 	l.builds(root)
+	l.tmpl.hints()
 	return l.tmpl, finish(l.diags)
 }
 

@@ -22,6 +22,17 @@ type Template struct {
 
 	// Files maps file names to sources, for printing diagnostics with a snippet and a caret.
 	Files map[string]*hcl.File
+
+	eval func(expr string) (string, hcl.Diagnostics)
+}
+
+// Eval evaluates an expression as the template would: ${…}-less HCL2 such as var.name or upper("x"), or for a JSON
+// template a text with {{…}}. It is what tfbake console does with a line.
+func (t *Template) Eval(expr string) (string, hcl.Diagnostics) {
+	if t.eval == nil {
+		return "", hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "The template could not be read"}}
+	}
+	return t.eval(expr)
 }
 
 // Variable is a declared variable with the value it got.
@@ -83,6 +94,12 @@ func (s *Source) Range(key string) hcl.Range {
 		return r
 	}
 	return s.body
+}
+
+// IsVPC tells whether the template asks for a VPC build: by support_vpc, or by a key that only VPC has. Otherwise it is
+// Classic, as in Packer.
+func (s *Source) IsVPC() bool {
+	return s.SupportVPC != nil && *s.SupportVPC || s.Has("vpc_no") || s.Has("subnet_no") || s.Has("server_image_number") || s.Has("hypervisor")
 }
 
 // Has tells whether the template set the key (today's name), under any of its spellings.

@@ -248,15 +248,23 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 	}
 	u.line("\n%s %s {", block, strconv.Quote(typ))
 	var raw map[string]bool
+	lists := map[string]bool{}
 	if t := types[typ]; t != nil {
 		raw = t.raw
+		for _, k := range t.keys() {
+			lists[k.Name] = strings.HasPrefix(k.Type, "list")
+		}
 	}
 	for _, m := range p.members {
 		switch m.name {
 		case "type":
 		case "only", "except":
 			var list []string
-			for _, e := range m.val.elems {
+			elems := m.val.elems
+			if m.val.kind == jsonString {
+				elems = []*jsonNode{m.val}
+			}
+			for _, e := range elems {
 				name, ok := u.names[e.text]
 				if !ok {
 					name = e.text
@@ -275,7 +283,11 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 			}
 			u.attr("override", "{\n"+strings.Join(parts, "\n")+"\n}")
 		default:
-			u.attr(identifier(m.name), u.value(m.val, raw[m.name]))
+			v := u.value(m.val, raw[m.name])
+			if lists[m.name] && m.val.kind != jsonArray {
+				v = "[" + v + "]" // HCL2 is stricter: a list of one must be a list
+			}
+			u.attr(identifier(m.name), v)
 		}
 	}
 	u.line("}")

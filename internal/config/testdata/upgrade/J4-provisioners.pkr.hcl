@@ -15,7 +15,7 @@ build {
   sources = ["source.ncloud.a", "source.ncloud.b"]
 
   provisioner "shell" {
-    inline       = "one"
+    inline       = ["one"]
     only         = ["ncloud.a"]
     pause_before = "1m30s"
     max_retries  = var.tries
