@@ -83,7 +83,7 @@ func newWorldBehind(t *testing.T, f Flavour, region, config string, transport ht
 	w := &world{workspace: workspace, cloud: cloud, client: client, stop: stop}
 	w.env = append(w.env, "NCLOUD_REGION="+region) // keys are not needed: the client has them
 	w.reattach(info)
-	w.run("init")
+	// No init: terraform needs none for a provider that runs already.
 	return w
 }
 
@@ -1103,7 +1103,6 @@ func TestConfigureSaysWhatIsWrong(t *testing.T) {
 			}
 			w.write("versions.tf", strings.Split(string(b), "provider \"ncloud\"")[0]+"provider \"ncloud\" {\n"+c.config+"\n}\n")
 			w.reattach(info)
-			w.run("init")
 			out, err := w.try("plan", "-no-color")
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(strings.Join(strings.Fields(out), " "), c.want)) {
 				t.Errorf("%v, want %q\n%s", err, c.want, out)
