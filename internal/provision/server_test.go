@@ -9,9 +9,11 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -26,6 +28,26 @@ import (
 	"github.com/tfbake/tfbake/internal/ui"
 	"golang.org/x/crypto/ssh"
 )
+
+// Most of the tests wait for timeouts and reboots rather than work, so more of them run at a time than there are processors.
+func TestMain(m *testing.M) {
+	if os.Getenv(sftpServerEnv) != "" {
+		server, err := sftp.NewServer(struct {
+			io.Reader
+			io.WriteCloser
+		}{os.Stdin, os.Stdout})
+		if err == nil {
+			server.Serve()
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	flag.Set("test.parallel", "16")
+	os.Exit(m.Run())
+}
+
+// sftpServerEnv makes the test binary an SFTP server on its standard input and output.
+const sftpServerEnv = "TFBAKE_TEST_SFTP_SERVER"
 
 const testPassword = "root-password-7"
 
@@ -307,11 +329,11 @@ func (s *testServer) serveSession(ch ssh.Channel, requests <-chan *ssh.Request) 
 			}
 			r.Reply(true, nil)
 			go func() {
-				server, err := sftp.NewServer(ch)
-				if err == nil {
-					server.Serve()
-				}
-				finish(0)
+				// A process of its own: a file open for writing in this one would be inherited by a command that another
+				// test starts, and then nobody could run it (ETXTBSY).
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), sftpServerEnv+"=1")
+				finish(runCommand(cmd, ch, nil))
 			}()
 		case "signal":
 			var sig struct{ Name string }
@@ -333,7 +355,10 @@ func (s *testServer) serveSession(ch ssh.Channel, requests <-chan *ssh.Request) 
 }
 
 func runShell(line string, ch ssh.Channel, started chan<- *exec.Cmd) int {
-	cmd := exec.Command("/bin/sh", "-c", line)
+	return runCommand(exec.Command("/bin/sh", "-c", line), ch, started)
+}
+
+func runCommand(cmd *exec.Cmd, ch ssh.Channel, started chan<- *exec.Cmd) int {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout, cmd.Stderr = ch, ch.Stderr()
 	stdin, _ := cmd.StdinPipe()

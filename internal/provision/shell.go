@@ -58,7 +58,7 @@ func (r stepRun) shell(ctx context.Context, p *config.Shell) error {
 		retry = startRetry
 	}
 	folder := firstOf(p.RemoteFolder, "/tmp")
-	remote := firstOf(p.RemotePath, path.Join(folder, firstOf(p.RemoteFile, fmt.Sprintf("script_%04d.sh", rand.IntN(10000)))))
+	remote := firstOf(p.RemotePath, path.Join(folder, firstOf(p.RemoteFile, fmt.Sprintf("script_%08d.sh", rand.IntN(1e8)))))
 
 	format := p.EnvVarFormat
 	if format == "" {
@@ -72,7 +72,7 @@ func (r stepRun) shell(ctx context.Context, p *config.Shell) error {
 	})
 	varFile := ""
 	if p.UseEnvVarFile {
-		varFile = path.Join(folder, fmt.Sprintf("varfile_%04d.sh", rand.IntN(10000)))
+		varFile = path.Join(folder, fmt.Sprintf("varfile_%08d.sh", rand.IntN(1e8)))
 		if !p.SkipClean {
 			defer r.removeQuietly(ctx, varFile) // also when a script fails: it may hold secrets
 		}

@@ -234,7 +234,7 @@ func TestSSHDiagnosis(t *testing.T) {
 			if tt.target != nil {
 				tt.target(&target)
 			}
-			tt.comm.Timeout = 1200 * time.Millisecond
+			tt.comm.Timeout = 500 * time.Millisecond
 			if tt.comm.HandshakeAttempts > 0 {
 				tt.comm.Timeout = 20 * time.Second
 			}
@@ -271,7 +271,7 @@ func TestSSHSilentServer(t *testing.T) {
 	s := startServer(t, func(s *testServer) {
 		s.accept = func(c net.Conn) net.Conn { io.Copy(io.Discard, c); return nil }
 	})
-	_, err := tryConnect(t, s.target(), config.Communicator{Timeout: time.Second})
+	_, err := tryConnect(t, s.target(), config.Communicator{Timeout: 500 * time.Millisecond})
 	connectError(t, err, StageBanner, "says nothing", "proxy")
 }
 
@@ -481,7 +481,7 @@ func TestSSHBastion(t *testing.T) {
 	at := func(b config.Bastion) config.Communicator {
 		b.Host, b.Port = "127.0.0.1", jump.port()
 		b.Username = firstOf(b.Username, "jump")
-		return config.Communicator{Bastion: b, Timeout: 2 * time.Second}
+		return config.Communicator{Bastion: b, Timeout: 20 * time.Second, HandshakeAttempts: 2}
 	}
 	for name, b := range map[string]config.Bastion{
 		"password": {Password: "jump-password"}, "key": {PrivateKeyFile: keyName}, "interactive": {Interactive: true},
@@ -510,7 +510,9 @@ func TestSSHBastion(t *testing.T) {
 	connectError(t, err, StageBastion, "bastion "+jump.addr()+" as jump", "refuses the login")
 	target := s.target()
 	target.Port = 1
-	_, err = tryConnect(t, target, at(config.Bastion{Password: "jump-password"}))
+	far := at(config.Bastion{Password: "jump-password"})
+	far.Timeout = 500 * time.Millisecond
+	_, err = tryConnect(t, target, far)
 	connectError(t, err, StageRefused, "nothing listens on port 1")
 }
 

@@ -65,7 +65,7 @@ func (s *sshComm) transfer(ctx context.Context, what string, bySFTP func(*sftp.C
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-	} else if errors.Is(err, sftp.ErrSSHFxConnectionLost) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	} else if errors.Is(err, sftp.ErrSSHFxConnectionLost) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
 		err = fmt.Errorf("%w: %w", errConnection, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)

@@ -49,8 +49,8 @@ func (w waiter) until(ctx context.Context, attempt func(context.Context) *Connec
 		}
 		last = failed
 
-		switch failed.Stage {
-		case StageAuth, StageKex:
+		switch {
+		case failed.Stage == StageAuth, failed.Stage == StageKex, failed.Stage == StageBastion && len(failed.Tried) > 0:
 			if refused++; refused >= w.handshakes {
 				return w.finish(last)
 			}

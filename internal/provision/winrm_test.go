@@ -402,7 +402,7 @@ func TestWinRMDiagnosis(t *testing.T) {
 			if tt.target != nil {
 				tt.target(&target)
 			}
-			tt.comm.Type, tt.comm.Timeout = "winrm", time.Second
+			tt.comm.Type, tt.comm.Timeout = "winrm", 500*time.Millisecond
 			_, err := Connect(t.Context(), tt.comm, target, nil)
 			connectError(t, err, tt.stage, tt.parts...)
 			if strings.Contains(err.Error(), testPassword) || strings.Contains(err.Error(), "guess-4711") {
@@ -417,8 +417,7 @@ func TestWinRMNTLM(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	users := map[string]int{}
-	var server *testWindows
-	server = startWindows(t, false, func(w *testWindows) { w.exec = echoExec })
+	server := startWindows(t, false, func(w *testWindows) { w.exec = echoExec })
 	plain := server.http.Config.Handler
 	server.auth = func(*http.Request) int { return 0 }
 	server.http.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -614,8 +613,7 @@ func TestPowerShell(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var w *testWindows
-			w = startWindows(t, false, func(s *testWindows) {
+			w := startWindows(t, false, func(s *testWindows) {
 				s.exec = func(line string, out, _ io.Writer) int {
 					m := regexp.MustCompile(tt.line).FindStringSubmatch(line)
 					if m == nil {
@@ -679,8 +677,7 @@ func TestSysprep(t *testing.T) {
 		{"steps left", "[" + step + "," + step + "]", nil, "windows-restart after it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var w *testWindows
-			w = startWindows(t, false, func(s *testWindows) {
+			w := startWindows(t, false, func(s *testWindows) {
 				s.exec = func(string, io.Writer, io.Writer) int {
 					s.mu.Lock()
 					s.down = true
@@ -701,8 +698,7 @@ func TestSysprep(t *testing.T) {
 
 func TestWindowsShell(t *testing.T) {
 	t.Parallel()
-	var w *testWindows
-	w = startWindows(t, false, func(s *testWindows) {
+	w := startWindows(t, false, func(s *testWindows) {
 		s.exec = func(line string, out, _ io.Writer) int {
 			text, _ := os.ReadFile(s.host("c:/Windows/Temp/script.bat"))
 			fmt.Fprintf(out, "%s | %q\n", line, text)
@@ -722,8 +718,7 @@ func TestWindowsShell(t *testing.T) {
 func TestWindowsRestart(t *testing.T) {
 	settlePause = 50 * time.Millisecond
 	defer func() { settlePause = 5 * time.Second }()
-	var w *testWindows
-	w = startWindows(t, false, func(s *testWindows) {
+	w := startWindows(t, false, func(s *testWindows) {
 		s.boot = 100
 		s.exec = func(line string, out, _ io.Writer) int {
 			if !strings.HasPrefix(line, "shutdown /r") {
