@@ -65,8 +65,8 @@ var checkedByHandler = []string{
 	"vserver/createInitScript osTypeCode", "server/createBlockStorageInstance diskDetailTypeCode", "server/createInstanceTags instanceTagList.tagValue",
 }
 
-// undocumented actions, which the official provider calls.
-var undocumented = []string{"server/getPortForwardingConfigurationList", "vpc/getRouteTableDetail", "vpc/getRouteTableList"}
+// undocumented actions, which the official provider or tfbake calls.
+var undocumented = []string{"server/getBlockStorageSnapshotInstanceList", "server/getPortForwardingConfigurationList", "vpc/getRouteTableDetail", "vpc/getRouteTableList"}
 
 func paramsOf(t reflect.Type, prefix string, out map[string]bool) {
 	for i := range t.NumField() {

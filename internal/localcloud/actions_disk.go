@@ -106,6 +106,16 @@ func init() {
 		handle(service, "deleteBlockStorageInstances", deleteDisks)
 	}
 
+	// Classic snapshots cannot be made here, so there are none; tfbake asks when it looks for what a run has left.
+	handle("server", "getBlockStorageSnapshotInstanceList", func(r *request, p *struct {
+		paging
+		classicPlace
+	}) (reply, *apiError) {
+		if _, err := r.place(p.classicPlace); err != nil {
+			return reply{}, err
+		}
+		return page[snapshotRow]("blockStorageSnapshotInstanceList", nil, p.paging)
+	})
 	handle("vserver", "createBlockStorageSnapshotInstance", createSnapshot)
 	handle("vserver", "getBlockStorageSnapshotInstanceDetail", func(r *request, p *struct {
 		No string `p:"blockStorageSnapshotInstanceNo,required"`
