@@ -308,6 +308,13 @@ func finishBuilder(d *decoder, b *builder) {
 	s := &b.Source
 	s.Hypervisor = strings.ToUpper(s.Hypervisor)
 
+	if it, ok := d.keys["site"]; ok && s.Site == "fin" {
+		for _, key := range []string{"region", "region_code"} {
+			if r := d.str(key); r != "" && contains(knownRegions, r) && r != "FKR" {
+				d.warnf(d.at(key), fmt.Sprintf("The site fin has no region %s", r), "Its region is FKR, which is taken when nothing is said (site is set on line %d).", it.rng.Start.Line)
+			}
+		}
+	}
 	switch {
 	case s.Region == "":
 		s.Region = b.regionCode
@@ -321,8 +328,13 @@ func finishBuilder(d *decoder, b *builder) {
 	}
 
 	base := basesOf(d)
-	kvm := d.has("server_image_number") || s.Hypervisor == KVM
-	vpc := s.SupportVPC != nil && *s.SupportVPC || d.has("vpc_no") || d.has("subnet_no") || kvm || d.has("hypervisor")
+	s.keys = map[string]hcl.Range{}
+	for name, it := range d.keys {
+		s.keys[name] = it.val.rng
+	}
+	s.body = d.obj.rng
+	kvm := s.Hypervisor == KVM || d.has("server_image_number") && s.Hypervisor == "" // as far as can be told
+	vpc := s.IsVPC()
 	if s.SupportVPC != nil && !*s.SupportVPC && vpc {
 		for _, key := range []string{"server_image_number", "hypervisor"} {
 			if d.has(key) {
@@ -355,7 +367,7 @@ func finishBuilder(d *decoder, b *builder) {
 			"A server from a product code takes a product: set server_product_code. Or, for KVM, name the image with server_image_number.")
 	}
 	if s.Hypervisor == KVM && d.has("server_image_product_code") {
-		d.errorf(d.keyAt("server_image_product_code"), "KVM images have no product code",
+		d.errorf(d.keyAt("server_image_product_code"), "A KVM server is not made from a product code",
 			"Set server_image_number and server_spec_code instead.")
 	}
 
@@ -387,12 +399,6 @@ func finishBuilder(d *decoder, b *builder) {
 			d.warnf(d.at("source_cidrs"), "The server will be open to the whole internet", "%s lets everyone try to log in while the bake runs. Leave source_cidrs out to let in only this machine.", c)
 		}
 	}
-
-	s.keys = map[string]hcl.Range{}
-	for name, it := range d.keys {
-		s.keys[name] = it.val.rng
-	}
-	s.body = d.obj.rng
 }
 
 // basesOf lists the keys that say what to start from, in order of appearance. An empty string is as good as nothing.
@@ -456,7 +462,7 @@ func checkBlockStorage(d *decoder, s *Source, kvm bool) {
 	switch {
 	case !d.has("block_storage_size"):
 		d.errorf(r, "block_storage_volume_type without a disk", "It is the kind of the additional disk: set block_storage_size too.")
-	case kvm && !isKVMType:
+	case s.Hypervisor == KVM && !isKVMType:
 		d.errorf(r, fmt.Sprintf("KVM has no %s disks", s.BlockStorageVolumeType), "Write \"CB1\", \"CB2\", \"FB1\" or \"FB2\".")
 	case d.has("server_image_product_code") && isKVMType:
 		d.errorf(r, fmt.Sprintf("%s disks are for KVM only", s.BlockStorageVolumeType), "Write \"SSD\" or \"HDD\".")

@@ -100,3 +100,20 @@ func FuzzHCL(f *testing.F) {
 		})
 	})
 }
+
+// What Fix and Upgrade write must be readable again.
+func FuzzRewrite(f *testing.F) {
+	seeds(f, ".json")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if fixed, changes, diags := Fix("t.json", text); !diags.HasErrors() && len(changes) > 0 {
+			if _, diags := parseJSON(newSource("t.json", fixed)); diags.HasErrors() {
+				t.Errorf("fixed: %v\n%s", diags, fixed)
+			}
+		}
+		if out, _, diags := Upgrade("t.json", text); !diags.HasErrors() && len(out) > 0 {
+			if _, diags := Format("t.pkr.hcl", out); diags.HasErrors() {
+				t.Errorf("upgraded: %v\n%s", diags, out)
+			}
+		}
+	})
+}

@@ -153,6 +153,9 @@ func (l *hclLoader) assign(v *hclVar, val cty.Value, r hcl.Range, from string) c
 	if v.defaults != nil && !val.IsNull() {
 		val = v.defaults.Apply(val)
 	}
+	if v.secret {
+		l.secrets(val) // before anything can be said about it
+	}
 	out, err := convert.Convert(val, v.typ)
 	if err != nil {
 		what := fmt.Sprintf("The value of %s does not fit", v.name)

@@ -270,6 +270,9 @@ func (l *jsonLoader) variables(root *jsonNode) {
 				continue
 			}
 			l.sensitive(v.values[e.text])
+			if v.failed[e.text] {
+				l.sensitive(v.decl[e.text].s) // the message about it must not show it either
+			}
 			for i := range l.tmpl.Variables {
 				if l.tmpl.Variables[i].Name == e.text {
 					l.tmpl.Variables[i].Sensitive = true

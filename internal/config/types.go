@@ -3,6 +3,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -99,7 +100,8 @@ func (s *Source) Range(key string) hcl.Range {
 // IsVPC tells whether the template asks for a VPC build: by support_vpc, or by a key that only VPC has. Otherwise it is
 // Classic, as in Packer.
 func (s *Source) IsVPC() bool {
-	return s.SupportVPC != nil && *s.SupportVPC || s.Has("vpc_no") || s.Has("subnet_no") || s.Has("server_image_number") || s.Has("hypervisor")
+	return s.SupportVPC != nil && *s.SupportVPC || s.Has("vpc_no") || s.Has("subnet_no") || s.Has("server_image_number") || s.Has("hypervisor") ||
+		s.Has("server_spec_code") && !s.Has("member_server_image_no") || strings.HasPrefix(s.BlockStorageVolumeType, "CB") || strings.HasPrefix(s.BlockStorageVolumeType, "FB")
 }
 
 // Has tells whether the template set the key (today's name), under any of its spellings.

@@ -28,7 +28,7 @@ func Upgrade(name string, text []byte) (out []byte, notes []string, diags hcl.Di
 	u.template(root)
 	for _, name := range u.missing {
 		u.notes = append(u.notes, fmt.Sprintf("the variable %s is used and not declared: in HCL2 it has to be", name))
-		u.line("\nvariable %s {\ntype = string\n}", strconv.Quote(identifier(name)))
+		u.line("\nvariable %s {\ntype = string\n}", u.quote(identifier(name)))
 	}
 	return hclwrite.Format(u.b.Bytes()), u.notes, nil
 }
@@ -40,6 +40,7 @@ type upgrader struct {
 	locals  map[string]bool   // variables that became locals, because they are made of others
 	names   map[string]string // builder name -> "ncloud.name"
 	inVar   bool
+	written map[string]bool // attributes of the block being written
 
 	declared map[string]bool // variables the template declares
 	missing  []string        // variables it uses and does not declare
@@ -53,8 +54,21 @@ func (u *upgrader) note(n *jsonNode, format string, args ...any) {
 
 func (u *upgrader) line(format string, args ...any) { fmt.Fprintf(&u.b, format+"\n", args...) }
 
-// attr writes one attribute, after what there is to say about it.
+// open begins a block.
+func (u *upgrader) open(format string, args ...any) {
+	u.line(format, args...)
+	u.written = map[string]bool{}
+}
+
+// attr writes one attribute, after what there is to say about it. The second of a name, which an old spelling or an odd
+// character can bring about, becomes a comment.
 func (u *upgrader) attr(key, expr string) {
+	if u.written[key] {
+		u.notes = append(u.notes, fmt.Sprintf("%s is set twice", key))
+		u.line("# %s is set twice: %s", key, strings.ReplaceAll(expr, "\n", " "))
+		return
+	}
+	u.written[key] = true
 	for _, c := range u.pending {
 		u.line("# %s", c)
 	}
@@ -85,13 +99,13 @@ func (u *upgrader) template(root *jsonNode) {
 	if len(sources) == 0 {
 		return
 	}
-	u.line("build {")
+	u.open("build {")
 	if n := root.member("description"); n != nil && n.kind == jsonString {
 		u.attr("description", u.quote(n.text))
 	}
 	var list []string
 	for _, s := range sources {
-		list = append(list, strconv.Quote("source."+s))
+		list = append(list, u.quote("source."+s))
 	}
 	u.line("sources = [%s]", strings.Join(list, ", "))
 	if n := root.member("provisioners"); n != nil {
@@ -141,7 +155,7 @@ func (u *upgrader) variables(root *jsonNode) {
 		if u.locals[m.name] {
 			continue
 		}
-		u.line("variable %s {", strconv.Quote(identifier(m.name)))
+		u.open("variable %s {", u.quote(identifier(m.name)))
 		u.line("type = string")
 		if m.val.kind != jsonNull {
 			u.inVar = true
@@ -156,7 +170,7 @@ func (u *upgrader) variables(root *jsonNode) {
 	if len(locals) > 0 {
 		for _, m := range locals {
 			u.notes = append(u.notes, fmt.Sprintf("line %d: the variable %s is made of others and became a local: -var %s=… no longer sets it", m.key.src.pos(m.key.from).Line, m.name, m.name))
-			u.line("local %s {", strconv.Quote(identifier(m.name)))
+			u.open("local %s {", u.quote(identifier(m.name)))
 			u.attr("expression", u.value(m.val, false))
 			if secret[m.name] {
 				u.line("sensitive = true")
@@ -214,19 +228,19 @@ func (u *upgrader) source(b *jsonNode) string {
 	if name = identifier(raw); name != raw {
 		u.note(b, "the builder %q is called %q now", raw, name)
 	}
-	u.names[raw] = typ + "." + name
+	u.names[raw] = identifier(typ) + "." + name
 	for _, c := range u.pending {
 		u.line("# %s", c)
 	}
 	u.pending = nil
-	u.line("source %s %s {", strconv.Quote(typ), strconv.Quote(name))
+	u.open("source %s %s {", u.quote(identifier(typ)), u.quote(name))
 	for _, m := range b.members {
 		if m.name != "type" && m.name != "name" {
 			u.attr(u.key(m), u.value(m.val, false))
 		}
 	}
 	u.line("}\n")
-	return typ + "." + name
+	return u.names[raw]
 }
 
 // key is a key's name as an attribute, today's spelling.
@@ -246,7 +260,7 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 	if t := p.member("type"); p.kind == jsonObject && t != nil {
 		typ = t.text
 	}
-	u.line("\n%s %s {", block, strconv.Quote(typ))
+	u.open("\n%s %s {", block, u.quote(identifier(typ)))
 	var raw map[string]bool
 	lists := map[string]bool{}
 	if t := types[typ]; t != nil {
@@ -269,7 +283,7 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 				if !ok {
 					name = e.text
 				}
-				list = append(list, strconv.Quote(name))
+				list = append(list, u.quote(name))
 			}
 			u.attr(m.name, "["+strings.Join(list, ", ")+"]")
 		case "override":
@@ -279,7 +293,7 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 				if name = name[strings.IndexByte(name, '.')+1:]; name == "" {
 					name = o.name
 				}
-				parts = append(parts, fmt.Sprintf("%s = %s", strconv.Quote(name), u.value(o.val, false)))
+				parts = append(parts, fmt.Sprintf("%s = %s", u.quote(name), u.value(o.val, false)))
 			}
 			u.attr("override", "{\n"+strings.Join(parts, "\n")+"\n}")
 		default:
