@@ -146,9 +146,6 @@ func cmdEnv(p *proc) int {
 		if len(args) > 0 {
 			q := *p
 			q.env, q.dir = env, dir
-			if q.env["PATH"] == "" {
-				q.env["PATH"] = defaultPath
-			}
 			return q.exec(args)
 		}
 	}

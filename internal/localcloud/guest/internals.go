@@ -122,7 +122,7 @@ func (sh *shell) internal(ctx context.Context, hc interp.HandlerContext, p *proc
 		return nil
 	case "kill":
 		return exit(cmdKill(p))
-	case "pipe":
+	case "pipe-in", "pipe-out":
 		r, w, err := os.Pipe()
 		if err != nil {
 			return exit(p.fail("%v", err))
@@ -130,7 +130,7 @@ func (sh *shell) internal(ctx context.Context, hc interp.HandlerContext, p *proc
 		sh.mu.Lock()
 		n := sh.nextFD
 		sh.nextFD++
-		sh.pipes[n] = &pipe{r, w}
+		sh.pipes[n] = &pipe{r: r, w: w, in: name == "pipe-in"}
 		sh.mu.Unlock()
 		sh.pipesWG.Add(1)
 		fmt.Fprintf(hc.Stdout, "/dev/fd/%d\n", n)
@@ -139,9 +139,9 @@ func (sh *shell) internal(ctx context.Context, hc interp.HandlerContext, p *proc
 		if n, err := strconv.Atoi(strings.TrimPrefix(strings.Join(args, ""), "/dev/fd/")); err == nil {
 			sh.mu.Lock()
 			pp := sh.pipes[n]
-			if pp != nil && pp.r != nil {
+			if pp != nil && !pp.done {
+				pp.done = true
 				sh.pipesWG.Done()
-				sh.pipes[n] = &pipe{r: pp.r, w: pp.w}
 			}
 			sh.mu.Unlock()
 		}

@@ -188,6 +188,7 @@ func (b *builder) group(name string, gid int) {
 
 func layLinux(v *view, s system) error {
 	b := &builder{view: v}
+	b.err = v.Chmod("/", 0o755)
 	b.dir(0o755, "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib",
 		"/usr/local/etc", "/usr/local/share", "/usr/share/doc", "/usr/share/zoneinfo", "/usr/src", "/etc/profile.d",
 		"/etc/ssh/sshd_config.d", "/etc/systemd/system/multi-user.target.wants", "/usr/lib/systemd/system", "/etc/default",
@@ -367,6 +368,11 @@ func (g *Guest) bootFiles() error {
 	b.file("/proc/mounts", "/dev/xvda2 / ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n", 0o444)
 	b.file("/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n", 0o444)
 	b.file("/proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n", 0o444)
+	for name := range b.virtual {
+		if _, err := b.root.Lstat(name); err != nil && b.err == nil {
+			b.err = b.root.WriteFile(name, nil, 0o644) // only its name: the text is made when read
+		}
+	}
 	if b.err == nil && strings.TrimSpace(b.readString("/etc/machine-id")) == "uninitialized" {
 		b.err = b.WriteFile("/etc/machine-id", []byte(random(16)+"\n"), 0o444)
 	}

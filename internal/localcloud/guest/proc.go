@@ -320,7 +320,11 @@ func (p *proc) findProgram(name string) string {
 	if name == "" || strings.HasPrefix(name, inner) {
 		return ""
 	}
-	for _, dir := range strings.Split(p.env["PATH"], ":") {
+	search, ok := p.env["PATH"]
+	if !ok {
+		search = defaultPath
+	}
+	for _, dir := range strings.Split(search, ":") {
 		if dir == "" {
 			dir = "."
 		}

@@ -19,6 +19,7 @@ const (
 	varBG     = "TFBAKE_BG"
 	varArg0   = "TFBAKE_ARG0"
 	varJob    = "TFBAKE_JOB"
+	farEnd    = "-far"
 	maxScript = 8 << 20
 )
 
@@ -382,13 +383,17 @@ func (rw *rewriter) parts(parts []syntax.WordPart) {
 		}
 		safe := &syntax.Stmt{Cmd: &syntax.BinaryCmd{Op: syntax.OrStmt, X: work, Y: call(lit(":"))}}
 		block := &syntax.Stmt{Background: true, Cmd: &syntax.Block{Stmts: []*syntax.Stmt{safe, call(lit(inner+"pipedone"), varWord(v))}}}
+		far := varWord(v) // the job's end of the pipe
+		far.Parts = append(far.Parts, &syntax.Lit{Value: farEnd})
+		direction := "pipe-in"
 		if ps.Op == syntax.CmdIn {
-			block.Redirs = []*syntax.Redirect{{Op: syntax.RdrOut, Word: varWord(v)}}
+			block.Redirs = []*syntax.Redirect{{Op: syntax.RdrOut, Word: far}}
 		} else {
-			block.Redirs = []*syntax.Redirect{{Op: syntax.RdrIn, Word: varWord(v)}, {Op: syntax.RdrOut, Word: lit("/dev/fd/shell-stdout")}}
+			direction = "pipe-out"
+			block.Redirs = []*syntax.Redirect{{Op: syntax.RdrIn, Word: far}, {Op: syntax.RdrOut, Word: lit("/dev/fd/shell-stdout")}}
 		}
 		rw.done[block] = true
 		parts[i] = &syntax.DblQuoted{Parts: []syntax.WordPart{&syntax.CmdSubst{Stmts: []*syntax.Stmt{
-			assign(v, "pipe"), call(lit(inner+"echo"), varWord(v)), block}}}}
+			assign(v, direction), call(lit(inner+"echo"), varWord(v)), block}}}}
 	}
 }

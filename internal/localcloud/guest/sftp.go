@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -16,6 +17,7 @@ import (
 type sftpFS struct {
 	g    *Guest
 	v    *view
+	home string
 	path func(string) string // maps the client's path; nil for none
 }
 
@@ -228,6 +230,9 @@ func (s sftpFS) Readlink(name string) (string, error) {
 func (s sftpFS) RealPath(name string) (string, error) {
 	if s.path != nil {
 		return path.Clean("/" + name), nil
+	}
+	if !strings.HasPrefix(name, "/") {
+		name = path.Join(s.home, name)
 	}
 	if real, err := s.v.realpath(name); err == nil {
 		return real, nil

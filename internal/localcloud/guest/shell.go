@@ -63,7 +63,11 @@ type descriptor struct {
 }
 
 // pipe stands behind a process substitution.
-type pipe struct{ r, w *os.File }
+type pipe struct {
+	r, w *os.File
+	in   bool // <(job): the job writes
+	done bool
+}
 
 // environ gives the interpreter its variables.
 type environ struct {
@@ -115,7 +119,7 @@ func cmdShell(p *proc) int {
 	o := shellOptions{name: p.name}
 	bash := p.name == "bash"
 	args := p.args
-	command, hasCommand := "", false
+	command, hasCommand, fromStdin := "", false, false
 	for len(args) > 0 {
 		a := args[0]
 		if a == "--" || a == "-" {
@@ -147,6 +151,7 @@ func cmdShell(p *proc) int {
 			case 'i':
 				o.interactive = true
 			case 's':
+				fromStdin = true
 			case 'o', 'O':
 				if len(args) > 0 {
 					if c == 'o' && supportedOption(args[0]) {
@@ -172,7 +177,7 @@ func cmdShell(p *proc) int {
 		if len(args) > 0 {
 			o.name, args = args[0], args[1:]
 		}
-	case len(args) > 0:
+	case len(args) > 0 && !fromStdin:
 		file := args[0]
 		f, err := p.open(file)
 		if errors.Is(err, fs.ErrNotExist) && !strings.Contains(file, "/") {
@@ -563,6 +568,7 @@ func (p *proc) special(name string, flag int) (io.ReadWriteCloser, bool, error) 
 			return rwc{Reader: strings.NewReader(""), Writer: p.sh.stdout}, true, nil
 		}
 	}
+	fd, far := strings.CutSuffix(fd, farEnd)
 	n, err := strconv.Atoi(fd)
 	if err != nil || p.sh == nil {
 		return nil, true, bad
@@ -570,6 +576,9 @@ func (p *proc) special(name string, flag int) (io.ReadWriteCloser, bool, error) 
 	p.sh.mu.Lock()
 	defer p.sh.mu.Unlock()
 	if pp := p.sh.pipes[n]; pp != nil {
+		if write != (pp.in == far) {
+			return nil, true, &fs.PathError{Op: "open", Path: name, Err: syscall.EACCES} // the other side's end
+		}
 		if write {
 			return pp.w, true, nil
 		}

@@ -449,9 +449,11 @@ func (c *sshSession) sftp() int {
 	if !v.isDir(home) {
 		home = "/"
 	}
+	fsys.home = home
 	h := sftp.Handlers{FileGet: fsys, FilePut: fsys, FileCmd: fsys, FileList: fsys}
-	srv := sftp.NewRequestServer(c.ch, h, sftp.WithStartDirectory(home))
-	stop := context.AfterFunc(c.s.ctx, func() { srv.Close() })
+	// The server closes what it is given when it ends, but the exit status has to follow on the channel.
+	srv := sftp.NewRequestServer(rwc{Reader: c.ch, Writer: c.ch}, h, sftp.WithStartDirectory(home))
+	stop := context.AfterFunc(c.s.ctx, func() { c.ch.Close() })
 	defer stop()
 	if err := srv.Serve(); err != nil && !errors.Is(err, io.EOF) {
 		srv.Close()

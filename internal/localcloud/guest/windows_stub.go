@@ -17,6 +17,3 @@ func (g *Guest) windowsInit(context.Context, string)          {}
 func (c *sshSession) runWindows(string) int                   { return 1 }
 func winToGuest(*Guest) func(string) string                   { return func(s string) string { return s } }
 func layWindows(*view, system) error                          { return nil }
-func (g *Guest) activeUnits() []string                        { return nil }
-func (g *Guest) startUnits()                                  {}
-func cmdCurl(p *proc) int                                     { return cmdNoNetwork(p) }
