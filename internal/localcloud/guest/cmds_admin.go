@@ -852,12 +852,14 @@ func (g *Guest) startUnits() {
 	v := g.rootView()
 	v.RemoveAll(path.Dir(unitState))
 	entries, _ := v.ReadDir("/etc/systemd/system/multi-user.target.wants")
+	active := "multi-user.target\n"
 	for _, e := range entries {
 		if v.exists("/etc/systemd/system/multi-user.target.wants/" + e.name) {
-			g.setActive(e.name, true)
+			active += strings.TrimSuffix(e.name, ".service") + "\n"
 		}
 	}
-	g.setActive("multi-user.target", true)
+	v.MkdirAll(path.Dir(unitState), 0o755)
+	v.WriteFile(unitState, []byte(active), 0o644)
 }
 
 func (g *Guest) isActive(name string) bool {

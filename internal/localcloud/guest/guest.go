@@ -141,13 +141,13 @@ func (g *Guest) start() error {
 	if err != nil {
 		return err
 	}
+	g.startUnits()
 	g.mu.Lock()
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	g.hostKeys, g.booted, g.ending = keys, time.Now(), false
 	g.state = up
 	first := g.c.FirstBoot && len(g.reboots) == 0
 	g.mu.Unlock()
-	g.startUnits()
 	g.logf("guest %s: booted %s", g.hostname(), g.sys.Pretty)
 	if first {
 		g.initWG.Go(func() { g.cloudInit(g.c.UserData) })
@@ -288,7 +288,9 @@ func (g *Guest) Kill() {
 }
 
 // Reboot drops all connections and boots again, with a new boot id.
-func (g *Guest) Reboot(ctx context.Context) error {
+func (g *Guest) Reboot(ctx context.Context) error { return g.reboot(ctx, nil) }
+
+func (g *Guest) reboot(ctx context.Context, whenDown func()) error {
 	g.mu.Lock()
 	if g.state == off {
 		g.mu.Unlock()
@@ -313,6 +315,9 @@ func (g *Guest) Reboot(ctx context.Context) error {
 	g.mu.Lock()
 	g.reboots = append(g.reboots, time.Now())
 	g.mu.Unlock()
+	if whenDown != nil {
+		go whenDown()
+	}
 	if err := g.start(); err != nil {
 		return fmt.Errorf("reboot the simulated server: %w", err)
 	}
@@ -343,17 +348,21 @@ func (g *Guest) selfPower(reboot bool, after time.Duration) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if reboot {
-			if err := g.Reboot(ctx); err != nil {
+			if err := g.reboot(ctx, func() {
+				if g.c.OnPowerOff != nil {
+					g.c.OnPowerOff(true)
+				}
+			}); err != nil {
 				g.logf("guest %s: %v", g.hostname(), err)
 			}
-		} else {
-			if err := g.halt(ctx, errPowerOff); err != nil {
-				g.logf("guest: %v", err)
-			}
-			g.disk.flush()
+			return
 		}
+		if err := g.halt(ctx, errPowerOff); err != nil {
+			g.logf("guest: %v", err)
+		}
+		g.disk.flush()
 		if g.c.OnPowerOff != nil {
-			g.c.OnPowerOff(reboot)
+			g.c.OnPowerOff(false)
 		}
 	}()
 }
