@@ -85,15 +85,22 @@ func (s *session) signal(sig string) {
 	if trapped && code == "" && sig != "KILL" {
 		return
 	}
-	for _, kill := range fg {
-		kill(killed{sig})
+	stop := func() {
+		for _, kill := range fg {
+			kill(killed{sig})
+		}
 	}
 	switch {
 	case trapped && sig != "KILL", sig == "CHLD", sig == "CONT", sig == "WINCH":
+		if trapped {
+			stop()
+		}
 	case interactive && (sig == "INT" || sig == "QUIT" || sig == "TERM"):
+		stop()
 		s.tty.interrupt()
 	default:
-		s.cancel(killed{sig})
+		s.cancel(killed{sig}) // first, so that the end of the commands is seen as the session's
+		stop()
 	}
 }
 
