@@ -84,6 +84,7 @@ func check(t *testing.T, text []byte, load func(Options) (*Template, hcl.Diagnos
 func FuzzJSON(f *testing.F) {
 	seeds(f, ".json")
 	f.Fuzz(func(t *testing.T, text []byte) {
+		likeStandard(t, text)
 		check(t, text, func(o Options) (*Template, hcl.Diagnostics) { return loadJSON("t.json", newSource("t.json", text), o) })
 	})
 }

@@ -421,11 +421,15 @@ func (l *jsonLoader) builds(root *jsonNode) {
 
 	checkNames := func(n *jsonNode, key string) {
 		m := n.member(key)
-		if m == nil || m.kind != jsonArray {
+		if m == nil {
 			return
 		}
-		for _, e := range m.elems {
-			if e.kind == jsonString && !contains(names, e.text) {
+		elems := m.elems
+		if m.kind == jsonString {
+			elems = []*jsonNode{m}
+		}
+		for _, e := range elems {
+			if e.kind == jsonString && !contains(names, e.text) && !strings.Contains(e.text, "{{") {
 				l.errorf(e.Range(), fmt.Sprintf("There is no builder %q", e.text), "%s", didYouMean(e.text, names))
 			}
 		}

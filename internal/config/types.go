@@ -1,5 +1,11 @@
-// Package config turns bake files (Packer's JSON today, HCL2 beside it) into typed builds. It is pure: it reads the
-// files it is given, never the network, and reports every mistake at once as hcl.Diagnostics with file, line and column.
+// Package config turns bake files, Packer's JSON and HCL2, into typed builds, and reports every mistake at once as
+// hcl.Diagnostics with file, line and column. It reads the files it is given and goes nowhere else: what a data source
+// has to ask outside goes through Options.
+//
+// Load is the way in. JSON is read by a parser that keeps places (json.go), its {{…}} by interpolate.go; HCL2 by
+// hashicorp/hcl (hcl.go, hclvars.go, hclbuild.go). Both end in the same objects, which one table-driven decoder
+// (decode.go) turns into the structs of types.go and steptypes.go; the tables (builder.go, steps.go) are also the
+// reference documentation. Fix, Format and Upgrade rewrite templates.
 package config
 
 import (

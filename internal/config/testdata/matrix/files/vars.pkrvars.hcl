@@ -1,0 +1,3 @@
+a = "KR"
+list = ["x"]
+bad = var.x
