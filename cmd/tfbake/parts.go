@@ -85,7 +85,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 		Keys:    keys{client, plan.Platform},
 		Sweeper: m.sweeper(run, client, story, 0),
 		Files: func(plan config.Resolved) (render.Files, error) {
-			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template})
+			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template, CustomGateway: m.target.gateway != ""})
 		},
 		Keep:  func(ctx context.Context) error { return m.keep(ctx, run, plan.Platform, infra) },
 		Close: func() { stop(); client.Close() },
@@ -97,7 +97,7 @@ func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, c
 	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate}
 	stop := func() {}
 	if m.provider == embeddedProvider {
-		served, stopServing, err := provider.Reattach(m.app.hard, provider.Options{Flavour: flavour(p), Client: client})
+		served, stopServing, err := provider.Reattach(m.app.hard, provider.Options{Flavour: flavour(p), Client: client, Dir: run.Dir})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -173,6 +173,15 @@ func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	s.Images = halfImages(rec)
+	return s.sweep(ctx, name)
+}
+
+func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
+	s.Except = append([]string{name + bake.KeySuffix}, known...)
+	return s.sweep(ctx, name)
+}
+
+func (s sweeper) sweep(ctx context.Context, name string) ([]string, error) {
 	left, err := s.Sweeper.Sweep(ctx, name)
 	out := make([]string, 0, len(left))
 	for _, r := range left {
@@ -279,14 +288,11 @@ func (k keys) Recall(run *journal.Run, name string) (bake.LoginKey, error) {
 }
 
 func (k keys) Delete(ctx context.Context, name string) error {
-	err := k.client.VPC.DeleteLoginKeys(ctx, name)
+	remove := k.client.VPC.DeleteLoginKeys // a key that is gone already is no error
 	if k.platform == config.Classic {
-		err = k.client.Classic.DeleteLoginKey(ctx, name)
+		remove = k.client.Classic.DeleteLoginKey
 	}
-	if ncloud.IsNotFound(err) {
-		return nil
-	}
-	return err
+	return remove(ctx, name)
 }
 
 // provisioner connects to the server and runs the template's provisioners.

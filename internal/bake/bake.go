@@ -28,6 +28,7 @@ type Infra interface {
 	Init(ctx context.Context) error
 	Apply(ctx context.Context) (terraform.Server, error)
 	Destroy(ctx context.Context) error
+	State(ctx context.Context) (terraform.State, error)
 }
 
 // Provisioner runs the template's provisioners on the server.

@@ -18,6 +18,8 @@ const downTimeout = 45 * time.Minute
 // not be deleted, one line a resource. It never touches anything else.
 type Sweeper interface {
 	Sweep(ctx context.Context, name string) (left []string, err error)
+	// SweepStrays does the same with all but the resources whose numbers are known: those terraform destroys.
+	SweepStrays(ctx context.Context, name string, known []string) (left []string, err error)
 }
 
 // Down is the way down of a run: terraform destroy from state, then the API's word on what is left.
@@ -39,6 +41,7 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 		}
 	}
 	if d.Infra != nil {
+		d.removeStrays(ctx, run, name)
 		note(run.Begin(journal.Destroy, nil))
 		d.Story.Say("terraform: destroying the server and what came with it")
 		if err := d.Infra.Destroy(ctx); err != nil {
@@ -68,4 +71,31 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 		return left, errors.Join(append(errs, fmt.Errorf("still there: %s", strings.Join(left, "; ")))...)
 	}
 	return nil, errors.Join(errs...)
+}
+
+// removeStrays deletes what was created while nobody wrote it into the state, before terraform begins: a server that
+// terraform does not know holds the network interface that it would try in vain to delete.
+func (d Down) removeStrays(ctx context.Context, run *journal.Run, name string) {
+	rec, err := journal.Read(run.Dir)
+	if err != nil {
+		return // the last sweep will tell
+	}
+	if e, ok := rec.Last(journal.Apply); !ok || e.State == journal.Done {
+		return // the state is complete
+	}
+	state, err := d.Infra.State(ctx)
+	if err != nil || !state.Status.Sound() {
+		return
+	}
+	var known []string
+	for _, r := range state.Resources {
+		known = append(known, r.ID)
+	}
+	left, err := d.Sweeper.SweepStrays(ctx, name, known)
+	switch {
+	case err != nil:
+		d.Story.Info("could not look for what the state does not know: %s", err)
+	case len(left) > 0:
+		d.Story.Info("not in the state, and not to be removed yet: %s", strings.Join(left, "; "))
+	}
 }

@@ -86,6 +86,8 @@ type Sweeper struct {
 	Client    *ncloud.Client
 	Platforms []config.Platform // where to look; empty: both
 	Images    []HalfImage
+	// Except holds numbers of resources to leave alone: what terraform's state knows, and terraform will destroy itself.
+	Except []string
 	// Settle looks again after this time before it believes that nothing is left: a create whose caller was killed may
 	// still be on its way through the cloud. 0: one look.
 	Settle time.Duration
@@ -408,7 +410,7 @@ func (s *Sweeper) list(ctx context.Context, owned, ownedText func(string) bool) 
 	if len(errs) == len(platforms) {
 		return nil, errors.Join(errs...)
 	}
-	return out, nil
+	return slices.DeleteFunc(out, func(r Resource) bool { return slices.Contains(s.Except, r.No) }), nil
 }
 
 func (s *Sweeper) listPlatform(ctx context.Context, p config.Platform, owned, ownedText func(string) bool) ([]Resource, error) {
