@@ -54,6 +54,9 @@ var known = map[string]struct{ bins, services, dirs []string }{
 	"python3-pip":                {nil, nil, nil},
 }
 
+// onRedHat names the services that go by another name there.
+var onRedHat = map[string]string{"chrony": "chronyd", "mysql": "mysqld"}
+
 const pkgDB = "/var/lib/tfbake/packages"
 
 func (g *Guest) packages() map[string]pkg {
@@ -148,6 +151,9 @@ func (g *Guest) install(spec string) (pkg, bool, error) {
 		}
 	}
 	for _, s := range k.services {
+		if name, ok := onRedHat[s]; ok && g.sys.Family == "rhel" {
+			s = name
+		}
 		bin := "/usr/sbin/" + s
 		if len(k.bins) > 0 {
 			bin = k.bins[0]

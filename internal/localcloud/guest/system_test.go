@@ -81,6 +81,7 @@ func TestRedHatCommands(t *testing.T) {
 	}{
 		{"cat /etc/redhat-release; rpm -E %rhel; which apt-get", "CentOS Linux release 7.9 (Core)\n7\n", 1},
 		{"yum install -y -q httpd >/dev/null && rpm -q httpd; systemctl enable --now httpd 2>/dev/null; systemctl is-active httpd; yum remove -y httpd >/dev/null; rpm -q httpd", "httpd-0.0.0-simulated-1.x86_64\nactive\npackage httpd is not installed\n", 1},
+		{"yum install -y -q chrony >/dev/null; systemctl enable -q chronyd && systemctl is-enabled chronyd; systemctl cat chrony >/dev/null 2>&1", "enabled\n", 1},
 		{"getenforce; echo x > /etc/yum.repos.d/a.repo; yum clean all >/dev/null && echo ok", "Permissive\nok\n", 0},
 	} {
 		want(t, c, tc.cmd, tc.out, tc.code)
