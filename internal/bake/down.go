@@ -41,7 +41,7 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 		}
 	}
 	if d.Infra != nil {
-		d.removeStrays(ctx, run, name)
+		d.removeStrays(ctx, name)
 		note(run.Begin(journal.Destroy, nil))
 		d.Story.Say("terraform: destroying the server and what came with it")
 		if err := d.Infra.Destroy(ctx); err != nil {
@@ -73,16 +73,10 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 	return nil, errors.Join(errs...)
 }
 
-// removeStrays deletes what was created while nobody wrote it into the state, before terraform begins: a server that
-// terraform does not know holds the network interface that it would try in vain to delete.
-func (d Down) removeStrays(ctx context.Context, run *journal.Run, name string) {
-	rec, err := journal.Read(run.Dir)
-	if err != nil {
-		return // the last sweep will tell
-	}
-	if e, ok := rec.Last(journal.Apply); !ok || e.State == journal.Done {
-		return // the state is complete
-	}
+// removeStrays deletes what is the run's and not in the state, before terraform begins: a server that was created while nobody
+// wrote it down, for it holds the network interface that terraform would try in vain to delete; and the disks that came with a
+// server made from an image with several, for they are not to be found any more once terraform has returned the server.
+func (d Down) removeStrays(ctx context.Context, name string) {
 	state, err := d.Infra.State(ctx)
 	if err != nil || !state.Status.Sound() {
 		return

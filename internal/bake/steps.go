@@ -28,6 +28,13 @@ type steps struct {
 // all does the steps in order, leaving out what an earlier tfbake has done. What it makes is noted in res as soon as it
 // exists, for the way down and the report.
 func (s *steps) all(ctx context.Context, res *Result) (err error) {
+	if s.did(journal.ImageWait) && !s.b.ProvisionOnly {
+		// The image is there, and the server perhaps already on its way out: only the rest is to be done.
+		if res.Image, err = s.startedImage(ctx); err != nil || s.did(journal.Share) {
+			return err
+		}
+		return s.share(ctx, res.Image)
+	}
 	if len(s.rec.Entries) > 0 && !s.did(journal.Apply) {
 		if err := s.startOver(ctx); err != nil {
 			return err
@@ -230,12 +237,15 @@ func (s *steps) image(ctx context.Context, server terraform.Server) (image snaps
 	if err != nil {
 		return image, err
 	}
-	image = started
-	s.b.Story.Say("image %q is ready: %s", image.Name, image.No)
+	s.b.Story.Say("image %q is ready: %s", started.Name, started.No)
+	return started, s.share(ctx, started)
+}
+
+func (s *steps) share(ctx context.Context, image snapshot.Image) error {
 	if len(s.plan.ShareWith) == 0 {
-		return image, nil
+		return nil
 	}
-	return image, s.step(ctx, StageImage, journal.Share, nil, func() (notes, error) {
+	return s.step(ctx, StageImage, journal.Share, nil, func() (notes, error) {
 		s.b.Story.Info("sharing the image with %s", strings.Join(s.plan.ShareWith, ", "))
 		return nil, s.parts.Imager.Share(ctx, image)
 	})
@@ -252,7 +262,7 @@ func (s *steps) startedImage(ctx context.Context) (snapshot.Image, error) {
 		return image, &Error{StageImage, fmt.Errorf("look for the image that was begun: %w", err)}
 	}
 	if ok {
-		s.b.Story.Say("the image %q (%s) was begun already: waiting for it", image.Name, image.No)
+		s.b.Story.Say("the image %q (%s) was begun already", image.Name, image.No)
 		return image, nil
 	}
 	return snapshot.Image{}, nil

@@ -48,6 +48,7 @@ type Resource struct {
 	server            string // number of the server it is attached to
 	vpc, subnet       string
 	protected         bool
+	created           time.Time // servers and disks
 	image             imageAPI
 }
 
@@ -430,7 +431,7 @@ func (s *Sweeper) listPlatform(ctx context.Context, p config.Platform, owned, ow
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	out := slices.Concat(answers...)
+	out := ofServers(slices.Concat(answers...), owned)
 	for i := range out {
 		out[i].Platform = p
 		out[i].State = strings.Trim(out[i].status+"/"+out[i].operation, "/")
@@ -473,7 +474,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetServerInstanceList(ctx, ncloud.ServerFilter{})
 			return gather(l, err, func(i ncloud.Server) (Resource, bool) {
-				return Resource{Kind: Server, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, protected: i.TerminationProtected}, owned(i.Name)
+				return Resource{Kind: Server, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, protected: i.TerminationProtected, created: date(i.CreateDate)}, owned(i.Name)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -553,7 +554,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetServerInstanceList(ctx, ncloud.ServerFilter{})
 			return gather(l, err, func(i ncloud.Server) (Resource, bool) {
-				return Resource{Kind: Server, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, protected: i.TerminationProtected}, owned(i.Name)
+				return Resource{Kind: Server, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, protected: i.TerminationProtected, created: date(i.CreateDate)}, owned(i.Name)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -587,12 +588,40 @@ func (s *Sweeper) member(api imageAPI) func(ncloud.MemberImage) (Resource, bool)
 	}
 }
 
-// disk picks a run's disks. The base disk of a server that exists goes with the server.
+// disk picks a run's disks, and those attached to any server: ofServers decides about them. The base disk of a server that
+// exists goes with the server.
 func disk(owned func(string) bool) func(ncloud.BlockStorage) (Resource, bool) {
 	return func(b ncloud.BlockStorage) (Resource, bool) {
-		return Resource{Kind: BlockStorage, No: b.No, Name: b.Name, status: b.Status, operation: b.Operation, server: b.ServerNo, protected: b.ReturnProtected},
-			owned(b.Name) && !(b.Type == "BASIC" && b.ServerNo != "")
+		return Resource{Kind: BlockStorage, No: b.No, Name: b.Name, status: b.Status, operation: b.Operation, server: b.ServerNo, protected: b.ReturnProtected, created: date(b.CreateDate)},
+			!(b.Type == "BASIC" && b.ServerNo != "") && (owned(b.Name) || b.ServerNo != "")
 	}
+}
+
+// born is how long after its server a disk that comes with it may be made. NAVER Cloud gives a server made from an image with
+// several disks all of them, under names of its own, and they outlive the server.
+const born = 5 * time.Minute
+
+// ofServers keeps the disks that are a run's: those that bear its name, and those that came with its servers. A disk that
+// somebody attached to one later stays out: it is older than the server, or younger by more than a bit.
+func ofServers(all []Resource, owned func(string) bool) []Resource {
+	return slices.DeleteFunc(all, func(d Resource) bool {
+		if d.Kind != BlockStorage || owned(d.Name) {
+			return false
+		}
+		return !slices.ContainsFunc(all, func(s Resource) bool {
+			if s.Kind != Server || s.No != d.server || s.created.IsZero() || d.created.IsZero() {
+				return false
+			}
+			age := d.created.Sub(s.created)
+			return age >= -time.Minute && age <= born
+		})
+	})
+}
+
+// date reads a date as the API writes it; the zero time when it cannot be read.
+func date(s string) time.Time {
+	t, _ := time.Parse("2006-01-02T15:04:05-0700", s)
+	return t
 }
 
 func snapshot(owned func(string) bool) func(ncloud.Snapshot) (Resource, bool) {
