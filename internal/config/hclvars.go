@@ -117,8 +117,11 @@ func (l *hclLoader) variableValues() {
 	for _, name := range names {
 		v := l.vars[name]
 		if v.value == cty.NilVal {
-			l.errorf(v.block, fmt.Sprintf("The variable %s has no value", name), "It has no default, which makes it required: give -var %s=…, a -var-file, or PKR_VAR_%s.", name, name)
 			v.value = cty.DynamicVal
+			if l.o.Incomplete {
+				continue
+			}
+			l.errorf(v.block, fmt.Sprintf("The variable %s has no value", name), "It has no default, which makes it required: give -var %s=…, a -var-file, or PKR_VAR_%s.", name, name)
 			continue
 		}
 		if v.secret {

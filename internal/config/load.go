@@ -63,6 +63,8 @@ type Options struct {
 	HTTP *http.Client
 	// SyntaxOnly stops after reading: no values, no rules.
 	SyntaxOnly bool
+	// Incomplete takes required variables without a value as they are: unknown. For looking at a template, not for baking.
+	Incomplete bool
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -235,8 +235,11 @@ func (l *jsonLoader) variables(root *jsonNode) {
 		delete(v.failed, name)
 	}
 	for name, r := range required {
-		l.errorf(r, fmt.Sprintf("The variable %s has no value", name), "Its default is null, which makes it required: give -var %s=…, a -var-file, or TFBAKE_VAR_%s.", name, name)
 		v.decl[name], v.failed[name] = text{at: func(int, int) hcl.Range { return r }}, true
+		if o.Incomplete {
+			continue
+		}
+		l.errorf(r, fmt.Sprintf("The variable %s has no value", name), "Its default is null, which makes it required: give -var %s=…, a -var-file, or TFBAKE_VAR_%s.", name, name)
 	}
 
 	var names []string
