@@ -173,15 +173,21 @@ func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	s.Images = halfImages(rec)
-	return s.sweep(ctx, name)
+	return s.sweep(ctx, name, rec)
 }
 
 func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
+	rec, err := journal.Read(s.run.Dir)
+	if err != nil {
+		return nil, err
+	}
 	s.Except = append([]string{name + bake.KeySuffix}, known...)
-	return s.sweep(ctx, name)
+	return s.sweep(ctx, name, rec)
 }
 
-func (s sweeper) sweep(ctx context.Context, name string) ([]string, error) {
+func (s sweeper) sweep(ctx context.Context, name string, rec journal.Record) ([]string, error) {
+	s.Disks = rec.Disks()
+	s.Note = func(no string) error { return s.run.Done(journal.Disk, map[string]string{"disk_no": no}) }
 	left, err := s.Sweeper.Sweep(ctx, name)
 	out := make([]string, 0, len(left))
 	for _, r := range left {

@@ -74,6 +74,7 @@ const (
 	Share     = "image-share"
 	Post      = "post-process"
 	Destroy   = "terraform-destroy"
+	Disk      = "disk" // a disk that came with the server and is the run's, though it does not bear its name
 	Sweep     = "sweep"
 	Keep      = "keep" // the user asked to leave everything as it is
 	End       = "end"  // the run is over; left says what remains
@@ -423,6 +424,17 @@ func (r Record) UnfinishedImage() (no, name string) {
 		no = begun.Data["image_no"]
 	}
 	return no, name
+}
+
+// Disks returns the numbers of the disks noted as the run's.
+func (r Record) Disks() []string {
+	var nos []string
+	for _, e := range r.Entries {
+		if e.Step == Disk {
+			nos = append(nos, e.Data["disk_no"])
+		}
+	}
+	return nos
 }
 
 // NextProvisioner returns the index of the first provisioner that is not known to be finished.

@@ -89,6 +89,10 @@ type Sweeper struct {
 	Images    []HalfImage
 	// Except holds numbers of resources to leave alone: what terraform's state knows, and terraform will destroy itself.
 	Except []string
+	// Disks holds the numbers of disks that came with a server of the run, as noted by an earlier sweep: once detached,
+	// nothing else tells whose they are. Note is told such a number before the disk is touched; may be nil.
+	Disks []string
+	Note  func(disk string) error
 	// Settle looks again after this time before it believes that nothing is left: a create whose caller was killed may
 	// still be on its way through the cloud. 0: one look.
 	Settle time.Duration
@@ -431,12 +435,12 @@ func (s *Sweeper) listPlatform(ctx context.Context, p config.Platform, owned, ow
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	out := ofServers(slices.Concat(answers...), owned)
+	out, err := s.ofServers(slices.Concat(answers...), owned)
 	for i := range out {
 		out[i].Platform = p
 		out[i].State = strings.Trim(out[i].status+"/"+out[i].operation, "/")
 	}
-	return out, nil
+	return out, err
 }
 
 type question func(context.Context) ([]Resource, error)
@@ -479,7 +483,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetBlockStorageInstanceList(ctx, ncloud.BlockStorageFilter{})
-			return gather(l, err, disk(owned))
+			return gather(l, err, disk())
 		},
 		s.vpcSnapshots(owned),
 		func(ctx context.Context) ([]Resource, error) {
@@ -559,7 +563,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetBlockStorageInstanceList(ctx, ncloud.BlockStorageFilter{})
-			return gather(l, err, disk(owned))
+			return gather(l, err, disk())
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetBlockStorageSnapshotInstanceList(ctx, ncloud.SnapshotFilter{})
@@ -588,12 +592,11 @@ func (s *Sweeper) member(api imageAPI) func(ncloud.MemberImage) (Resource, bool)
 	}
 }
 
-// disk picks a run's disks, and those attached to any server: ofServers decides about them. The base disk of a server that
-// exists goes with the server.
-func disk(owned func(string) bool) func(ncloud.BlockStorage) (Resource, bool) {
+// disk picks all disks but the base disks of servers, which go with their server.
+func disk() func(ncloud.BlockStorage) (Resource, bool) {
 	return func(b ncloud.BlockStorage) (Resource, bool) {
 		return Resource{Kind: BlockStorage, No: b.No, Name: b.Name, status: b.Status, operation: b.Operation, server: b.ServerNo, protected: b.ReturnProtected, created: date(b.CreateDate)},
-			!(b.Type == "BASIC" && b.ServerNo != "") && (owned(b.Name) || b.ServerNo != "")
+			!(b.Type == "BASIC" && b.ServerNo != "") // whose it is, ofServers decides
 	}
 }
 
@@ -601,21 +604,33 @@ func disk(owned func(string) bool) func(ncloud.BlockStorage) (Resource, bool) {
 // several disks all of them, under names of its own, and they outlive the server.
 const born = 5 * time.Minute
 
-// ofServers keeps the disks that are a run's: those that bear its name, and those that came with its servers. A disk that
+// ofServers keeps, of all disks, the disks that are a run's: those that bear its name, and those that came with its servers. A disk that
 // somebody attached to one later stays out: it is older than the server, or younger by more than a bit.
-func ofServers(all []Resource, owned func(string) bool) []Resource {
-	return slices.DeleteFunc(all, func(d Resource) bool {
-		if d.Kind != BlockStorage || owned(d.Name) {
+func (s *Sweeper) ofServers(all []Resource, owned func(string) bool) ([]Resource, error) {
+	var failed error
+	out := slices.DeleteFunc(all, func(d Resource) bool {
+		if d.Kind != BlockStorage || owned(d.Name) || slices.Contains(s.Disks, d.No) {
 			return false
 		}
-		return !slices.ContainsFunc(all, func(s Resource) bool {
-			if s.Kind != Server || s.No != d.server || s.created.IsZero() || d.created.IsZero() {
+		came := slices.ContainsFunc(all, func(o Resource) bool {
+			if o.Kind != Server || o.No != d.server || o.created.IsZero() || d.created.IsZero() {
 				return false
 			}
-			age := d.created.Sub(s.created)
+			age := d.created.Sub(o.created)
 			return age >= -time.Minute && age <= born
 		})
+		if came && s.Note != nil {
+			if err := s.Note(d.No); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("note that disk %s is the run's: %w", d.No, err))
+				return true
+			}
+		}
+		if came {
+			s.Disks = append(s.Disks, d.No)
+		}
+		return !came
 	})
+	return out, failed
 }
 
 // date reads a date as the API writes it; the zero time when it cannot be read.
