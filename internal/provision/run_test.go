@@ -66,7 +66,7 @@ func newRunner(t *testing.T, s *testServer, b *config.Build) *runner {
 
 func (r *runner) run(t *testing.T) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	return Run(ctx, r.Options)
 }
@@ -196,18 +196,12 @@ func TestShellReboot(t *testing.T) {
 			r := newRunner(t, s, template(t, `[
 				{"type": "shell", `+tt.options+` "remote_path": `+quote(dir+"/script.sh")+`, "inline": ["touch `+dir+`/reboot", "sleep 5"]},
 				{"type": "shell", "inline": ["echo after the reboot"]}]`))
-			go func() {
-				for {
-					if _, err := os.Stat(dir + "/reboot"); err == nil {
-						break
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
+			whenThere(t, dir+"/reboot", func() {
 				addr := s.addr()
 				s.stop()
 				time.Sleep(500 * time.Millisecond)
 				s.listen(addr)
-			}()
+			})
 			err := r.run(t)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || !errors.Is(err, ErrDisconnected) {
@@ -255,15 +249,7 @@ func TestShellShutdownAtTheEnd(t *testing.T) {
 	s := startServer(t)
 	dir := t.TempDir()
 	steps := `{"type": "shell", "expect_disconnect": true, "inline": ["touch ` + dir + `/down", "sleep 5"]}`
-	go func() {
-		for {
-			if _, err := os.Stat(dir + "/down"); err == nil {
-				s.stop()
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}()
+	whenThere(t, dir+"/down", s.stop)
 	r := newRunner(t, s, template(t, `[`+steps+`]`))
 	asked := 0
 	r.Stopped = func(context.Context) (bool, error) { asked++; return asked > 2, nil }
@@ -278,9 +264,10 @@ func TestShellShutdownAtTheEnd(t *testing.T) {
 func TestShellShutdownTooEarly(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r := newRunner(t, s, template(t, `[{"type": "shell", "expect_disconnect": true, "inline": ["sleep 5"]}, {"type": "shell", "inline": ["true"]}]`))
+	dir := t.TempDir()
+	r := newRunner(t, s, template(t, `[{"type": "shell", "expect_disconnect": true, "inline": ["touch `+dir+`/down", "sleep 5"]}, {"type": "shell", "inline": ["true"]}]`))
 	r.Stopped = func(context.Context) (bool, error) { return true, nil }
-	time.AfterFunc(500*time.Millisecond, s.stop)
+	whenThere(t, dir+"/down", s.stop)
 	if err := r.run(t); err == nil || !strings.Contains(err.Error(), "there are steps left") {
 		t.Errorf("got %v", err)
 	}
@@ -367,9 +354,9 @@ func TestStepWrapping(t *testing.T) {
 	}{
 		{"retries", `"max_retries": 2, "inline": ["` + counted(3) + `"]`, "started done started done", "", 0},
 		{"too few retries", `"max_retries": 1, "inline": ["` + counted(9) + `"]`, "started failed", "tried 2 times", 0},
-		{"timeout", `"timeout": "300ms", "inline": ["sleep 5"]`, "started failed", "did not end within its timeout of 300ms", 3 * time.Second},
-		{"timeout covers the pause", `"timeout": "200ms", "pause_before": "5s", "inline": ["true"]`, "started failed", "timeout of 200ms", 3 * time.Second},
-		{"each try has its timeout", `"timeout": "500ms", "max_retries": 1, "inline": ["test -e ` + dir + `/second && exit 0; touch ` + dir + `/second; sleep 5"]`, "started done started done", "", 5 * time.Second},
+		{"timeout", `"timeout": "2s", "inline": ["sleep 30"]`, "started failed", "did not end within its timeout of 2s", 20 * time.Second},
+		{"timeout covers the pause", `"timeout": "200ms", "pause_before": "30s", "inline": ["true"]`, "started failed", "timeout of 200ms", 20 * time.Second},
+		{"each try has its timeout", `"timeout": "200ms", "pause_before": "30s", "max_retries": 1, "inline": ["true"]`, "started failed", "200ms (and it has been tried 2 times)", 20 * time.Second},
 		{"continue on error", `"continue_on_error": true, "inline": ["exit 7"]`, "started passed-over started done", "", 0},
 		{"continue after retries", `"continue_on_error": true, "max_retries": 1, "inline": ["exit 7"]`, "started passed-over started done", "", 0},
 		{"pause", `"pause_before": "50ms", "inline": ["true"]`, "started done started done", "", 0},
@@ -423,7 +410,7 @@ func TestErrorsAndCleanup(t *testing.T) {
 	time.AfterFunc(300*time.Millisecond, cancel)
 	start := time.Now()
 	err = Run(ctx, r.Options)
-	if !errors.Is(err, context.Canceled) || time.Since(start) > 4*time.Second {
+	if !errors.Is(err, context.Canceled) || time.Since(start) > 20*time.Second {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
 	if _, err := os.Stat(dir + "/cleaned"); err != nil {

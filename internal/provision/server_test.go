@@ -62,6 +62,7 @@ type testServer struct {
 	accept            func(net.Conn) net.Conn // nil result: the connection was dealt with
 
 	mu       sync.Mutex
+	at       *net.TCPAddr
 	conns    map[net.Conn]bool
 	logins   []string
 	commands []string
@@ -128,18 +129,21 @@ func startServer(t *testing.T, configure ...func(*testServer)) *testServer {
 }
 
 func (s *testServer) listen(addr string) {
-	s.t.Helper()
+	var l net.Listener
 	var err error
-	for range 100 {
-		if s.listener, err = net.Listen("tcp", addr); err == nil {
+	for range 250 {
+		if l, err = net.Listen("tcp", addr); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Error(err)
+		return
 	}
-	l := s.listener
+	s.mu.Lock()
+	s.listener, s.at = l, l.Addr().(*net.TCPAddr)
+	s.mu.Unlock()
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -156,7 +160,9 @@ func (s *testServer) listen(addr string) {
 
 // stop closes the listener and every connection, as a machine does that goes down.
 func (s *testServer) stop() {
+	s.mu.Lock()
 	s.listener.Close()
+	s.mu.Unlock()
 	s.cut()
 }
 
@@ -170,8 +176,13 @@ func (s *testServer) cut() {
 	clear(s.conns)
 }
 
-func (s *testServer) addr() string { return s.listener.Addr().String() }
-func (s *testServer) port() int    { return s.listener.Addr().(*net.TCPAddr).Port }
+func (s *testServer) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port()) }
+
+func (s *testServer) port() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at.Port
+}
 
 func (s *testServer) target() Target {
 	return Target{Host: "127.0.0.1", Port: s.port(), User: "root", Password: testPassword}
@@ -450,4 +461,17 @@ func runLine(t *testing.T, c Communicator, line string) (string, int) {
 		t.Fatalf("%s: %v", line, err)
 	}
 	return out.String(), exit
+}
+
+// whenThere calls do once the file name is there and not being made anew.
+func whenThere(t *testing.T, name string, do func()) {
+	go func() {
+		for t.Context().Err() == nil {
+			if _, err := os.Stat(name); err == nil {
+				do()
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
 }

@@ -492,7 +492,7 @@ func (h *handshake) diagnose(ctx context.Context, err error, addr, user string, 
 		e.Tried = h.tried
 		return e
 	case len(start) == 0 && ctx.Err() != nil:
-		return stageError(StageBanner, "%s is connected but says nothing: no SSH banner within %s", addr, handshakeTimeout)
+		return stageError(StageBanner, "%s takes the connection but says nothing: no SSH banner comes", addr)
 	case len(start) == 0:
 		return stageError(StageReset, "%s takes the connection and closes it at once: %s", addr, text)
 	case !bytes.Contains(start, []byte("SSH-")):
@@ -504,7 +504,7 @@ func (h *handshake) diagnose(ctx context.Context, err error, addr, user string, 
 		e.Tried = h.tried
 		return e
 	case ctx.Err() != nil:
-		return stageError(StageKex, "the handshake with %s did not end within %s", banner, handshakeTimeout)
+		return stageError(StageKex, "the handshake with %s does not come to an end", banner)
 	case len(h.tried) > 0:
 		e := stageError(StageAuth, "%s broke the connection off while we logged in by %s: %s", banner, orNone(h.tried), text)
 		e.Tried = h.tried

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/ui"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
@@ -194,16 +195,14 @@ func TestSSHDiagnosis(t *testing.T) {
 		{"refused", nil, func(t *Target) { t.Port = freePort }, config.Communicator{}, StageRefused, []string{"nothing listens on port", "user_data may still be running"}},
 		{"filtered", nil, func(t *Target) {
 			t.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-				<-ctx.Done()
 				return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
 			}
 		}, config.Communicator{}, StageTimeout, []string{"nothing answers", "203.0.113.7/32", "source_cidrs"}},
 		{"closed at once", func(s *testServer) { s.accept = func(net.Conn) net.Conn { return nil } }, nil, config.Communicator{}, StageReset, []string{"closes it at once"}},
 		{"another service", say("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, config.Communicator{}, StageBanner, []string{`begins with "HTTP/1.1 400 Bad Request"`}},
 		{"no common cipher", func(s *testServer) { s.config.Ciphers = []string{ssh.CipherAES256CTR} }, nil,
-			config.Communicator{Ciphers: []string{ssh.CipherAES128CTR}, HandshakeAttempts: 1}, StageKex, []string{"no agreement with SSH-2.0-Go", "ssh_ciphers"}},
-		{"wrong password", nil, func(t *Target) { t.Password = "guess-4711" }, config.Communicator{HandshakeAttempts: 2}, StageAuth,
-			[]string{"(2 attempts", "by password", `"root"`}},
+			config.Communicator{Ciphers: []string{ssh.CipherAES128CTR}}, StageKex, []string{"no agreement with SSH-2.0-Go", "ssh_ciphers"}},
+		{"wrong password", nil, func(t *Target) { t.Password = "guess-4711" }, config.Communicator{}, StageAuth, []string{"by password", `"root"`}},
 		{"nothing to log in with", nil, func(t *Target) { t.Password = "" }, config.Communicator{}, StageSetup, []string{"neither a password nor a key"}},
 		{"no sessions", func(s *testServer) { s.noSession = true }, nil, config.Communicator{}, StageSession, []string{"no sessions here"}},
 		{"another user wanted", func(s *testServer) {
@@ -234,21 +233,30 @@ func TestSSHDiagnosis(t *testing.T) {
 			if tt.target != nil {
 				tt.target(&target)
 			}
-			tt.comm.Timeout = 500 * time.Millisecond
-			if tt.comm.HandshakeAttempts > 0 {
-				tt.comm.Timeout = 20 * time.Second
-			}
-			start := time.Now()
-			_, err := tryConnect(t, target, tt.comm)
+			err := attemptSSH(t, target, tt.comm, 30*time.Second)
 			connectError(t, err, tt.stage, tt.parts...)
-			if took := time.Since(start); took > 6*time.Second {
-				t.Errorf("took %s", took)
-			}
 			if strings.Contains(err.Error(), testPassword) || strings.Contains(err.Error(), "guess-4711") {
 				t.Errorf("the error shows a password: %v", err)
 			}
 		})
 	}
+}
+
+// attemptSSH tries to connect once, and returns what Connect would when its time is up.
+func attemptSSH(t *testing.T, target Target, c config.Communicator, d time.Duration) error {
+	t.Helper()
+	c.DisableAgentForwarding = true
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	s, failed := newSSH(c, target, (*ui.Story)(nil))
+	if failed == nil {
+		var conn *sshConn
+		if conn, failed = s.attempt(ctx); failed == nil {
+			conn.close()
+			return nil
+		}
+	}
+	return s.waiter().finish(failed)
 }
 
 func passphraseKey(t *testing.T) string {
@@ -271,8 +279,28 @@ func TestSSHSilentServer(t *testing.T) {
 	s := startServer(t, func(s *testServer) {
 		s.accept = func(c net.Conn) net.Conn { io.Copy(io.Discard, c); return nil }
 	})
-	_, err := tryConnect(t, s.target(), config.Communicator{Timeout: 500 * time.Millisecond})
+	err := attemptSSH(t, s.target(), config.Communicator{}, 300*time.Millisecond)
 	connectError(t, err, StageBanner, "says nothing", "proxy")
+}
+
+// How long Connect goes on depends on why it fails.
+func TestSSHGivesUp(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	target := s.target()
+	target.Password = "guess-4711"
+	_, err := tryConnect(t, target, config.Communicator{Timeout: time.Minute, HandshakeAttempts: 3})
+	connectError(t, err, StageAuth, "(3 attempts")
+	if n := len(s.seen(&s.logins)); n < 3 || n > 12 {
+		t.Errorf("%d logins were tried: %q", n, s.seen(&s.logins))
+	}
+	target.Port = 1
+	start := time.Now()
+	_, err = tryConnect(t, target, config.Communicator{Timeout: 600 * time.Millisecond, HandshakeAttempts: 1})
+	connectError(t, err, StageRefused, "attempts in 1s")
+	if took := time.Since(start); took < 600*time.Millisecond {
+		t.Errorf("gave up after %s", took)
+	}
 }
 
 func TestSSHWaitsUntilServerIsThere(t *testing.T) {
@@ -305,7 +333,7 @@ func TestSSHConnectCancelled(t *testing.T) {
 	time.AfterFunc(200*time.Millisecond, cancel)
 	start := time.Now()
 	_, err := Connect(ctx, config.Communicator{Timeout: time.Minute, DisableAgentForwarding: true}, s.target(), nil)
-	if !errors.Is(err, context.Canceled) || time.Since(start) > 3*time.Second {
+	if !errors.Is(err, context.Canceled) || time.Since(start) > 20*time.Second {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
 }
@@ -389,8 +417,9 @@ func TestSSHDisconnectWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := connect(t, s, config.Communicator{})
-	time.AfterFunc(300*time.Millisecond, s.cut)
-	_, err := c.Run(t.Context(), Command{Line: "sleep 5"})
+	mark := filepath.Join(t.TempDir(), "mark")
+	whenThere(t, mark, s.cut)
+	_, err := c.Run(t.Context(), Command{Line: "touch " + mark + "; sleep 5"})
 	if !errors.Is(err, ErrDisconnected) || errors.Is(err, errConnection) {
 		t.Errorf("got %v", err)
 	}
@@ -404,11 +433,11 @@ func TestSSHCancelKillsCommand(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, err := c.Run(ctx, Command{Line: "trap '' TERM; sleep 2; touch " + mark})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 1900*time.Millisecond {
+	_, err := c.Run(ctx, Command{Line: "trap '' TERM; sleep 3; touch " + mark})
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 20*time.Second {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(3*time.Second - time.Since(start))
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the command went on")
 	}
@@ -432,8 +461,8 @@ func acceptAll(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil,
 func TestSSHReadWriteTimeout(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	c := connect(t, s, config.Communicator{ReadWriteTimeout: 300 * time.Millisecond, KeepAliveInterval: -1})
-	_, err := c.Run(t.Context(), Command{Line: "sleep 5"})
+	c := connect(t, s, config.Communicator{ReadWriteTimeout: 2 * time.Second, KeepAliveInterval: -1})
+	_, err := c.Run(t.Context(), Command{Line: "sleep 15"})
 	if !errors.Is(err, ErrDisconnected) {
 		t.Errorf("got %v", err)
 	}
@@ -510,9 +539,7 @@ func TestSSHBastion(t *testing.T) {
 	connectError(t, err, StageBastion, "bastion "+jump.addr()+" as jump", "refuses the login")
 	target := s.target()
 	target.Port = 1
-	far := at(config.Bastion{Password: "jump-password"})
-	far.Timeout = 500 * time.Millisecond
-	_, err = tryConnect(t, target, far)
+	err = attemptSSH(t, target, at(config.Bastion{Password: "jump-password"}), 30*time.Second)
 	connectError(t, err, StageRefused, "nothing listens on port 1")
 }
 
@@ -535,7 +562,7 @@ func TestSSHSocksProxy(t *testing.T) {
 		t.Errorf("got %q", out)
 	}
 	l.Close()
-	_, err = tryConnect(t, s.target(), config.Communicator{ProxyHost: "127.0.0.1", ProxyPort: port, Timeout: time.Second})
+	err = attemptSSH(t, s.target(), config.Communicator{ProxyHost: "127.0.0.1", ProxyPort: port}, 30*time.Second)
 	connectError(t, err, StageBastion, "SOCKS proxy", "ssh_proxy_host", "nothing listens")
 }
 

@@ -33,7 +33,7 @@ func (s *sshComm) probe(ctx context.Context, conn *sshConn) *ConnectError {
 	said := out.String()
 	switch {
 	case ctx.Err() != nil:
-		return stageError(StageSession, "logged in, but a command (exit 0) does not end within %s", handshakeTimeout)
+		return stageError(StageSession, "logged in, but a command (exit 0) does not come to an end")
 	case errors.As(err, &exit) && strings.Contains(strings.ToLower(said), "please login as"):
 		return stageError(StageUser, "the server lets %s in only to say: %s", s.user, said)
 	case errors.As(err, &exit), err == nil:

@@ -210,7 +210,7 @@ func TestTransferCancelled(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		err := c.Upload(ctx, filepath.Join(t.TempDir(), "f"), endless{}, 1<<40, 0o644)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 3*time.Second {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 20*time.Second {
 			t.Errorf("after %s: %v", time.Since(start), err)
 		}
 		if out, _ := runLine(t, c, "echo alive"); out != "alive\n" {
@@ -230,8 +230,9 @@ func (endless) Read(p []byte) (int, error) {
 func TestTransferConnectionLost(t *testing.T) {
 	t.Parallel()
 	eachMethod(t, func(t *testing.T, c Communicator, s *testServer) {
-		time.AfterFunc(200*time.Millisecond, s.cut)
-		err := c.Upload(t.Context(), filepath.Join(t.TempDir(), "f"), endless{}, 1<<40, 0o644)
+		to := filepath.Join(t.TempDir(), "f")
+		whenThere(t, to, s.cut)
+		err := c.Upload(t.Context(), to, endless{}, 1<<40, 0o644)
 		if !errors.Is(err, errConnection) {
 			t.Errorf("got %v", err)
 		}
