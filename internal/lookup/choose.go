@@ -226,7 +226,7 @@ func list(images []image) string {
 var wordRE = regexp.MustCompile(`[a-z]+|[0-9]+(\.[0-9]+)*`)
 
 // sameWord are the words NAVER's image names use for an operating system beside its own.
-var sameWord = map[string]string{"windows": "win", "rockylinux": "rocky", "window": "win"}
+var sameWord = map[string]string{"windows": "win", "rockylinux": "rocky", "window": "win", "english": "en", "korean": "ko"}
 
 // plainWords say nothing about what is on an image beside the operating system; people write the first few of them where
 // the names have none.
