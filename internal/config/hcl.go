@@ -45,6 +45,7 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "build"},
 	{Type: "communicator", LabelNames: []string{"type", "name"}},
 	{Type: "hcp_packer_registry"},
+	backendHeader,
 }}
 
 // hclLoader reads one HCL2 template, of one or more files.
@@ -61,6 +62,7 @@ type hclLoader struct {
 	data    map[string]*hclData // by "type.name"
 	sources map[string]*hclSource
 	builds  []*hcl.Block
+	backend *hcl.Block
 	path    []string // what is being worked out, outermost first: to tell a circle
 }
 
@@ -166,6 +168,7 @@ func loadHCL(path string, files []namedText, o Options) (*Template, hcl.Diagnost
 	l.variableValues()
 	l.evaluateAll()
 	l.tmpl.eval = l.console
+	l.readBackend()
 	l.makeBuilds()
 	l.tmpl.hints()
 	return l.tmpl, finish(l.diags)
@@ -255,12 +258,37 @@ func (l *hclLoader) collect(body hcl.Body) {
 			l.sources[s.typ+"."+s.name] = s
 		case "build":
 			l.builds = append(l.builds, b)
+		case "backend":
+			if l.backend != nil {
+				l.diags = append(l.diags, twoBackends(b.DefRange, l.backend.DefRange))
+				continue
+			}
+			l.backend = b
 		case "communicator":
 			l.warnf(b.TypeRange, "communicator blocks have no effect", "Write the communicator's keys (ssh_…, winrm_…) into the source.")
 		case "hcp_packer_registry":
 			l.warnf(b.TypeRange, "hcp_packer_registry has no effect", "tfbake does not report to HCP Packer.")
 		}
 	}
+}
+
+// readBackend reads where the runs' states are kept.
+func (l *hclLoader) readBackend() {
+	if l.backend == nil {
+		return
+	}
+	b, diags := hclBackend(l.backend, func(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
+		ctx, diags := l.context(scope{}, e)
+		if diags.HasErrors() {
+			return cty.DynamicVal, diags
+		}
+		v, ds := e.Value(ctx)
+		return v, append(diags, ds...)
+	})
+	if l.tmpl.Backend = b; b != nil {
+		l.tmpl.Sensitive = append(l.tmpl.Sensitive, b.Refused...)
+	}
+	l.diags = append(l.diags, diags...)
 }
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }

@@ -22,7 +22,7 @@ type jsonLoader struct {
 }
 
 var jsonRoots = []string{"min_packer_version", "description", "variables", "sensitive-variables", "builders",
-	"provisioners", "post-processors", "error-cleanup-provisioner", "push"}
+	"provisioners", "post-processors", "error-cleanup-provisioner", "backend", "push"}
 
 func loadJSON(path string, src *source, o Options) (*Template, hcl.Diagnostics) {
 	l := &jsonLoader{o: o, path: path, src: src}
@@ -46,6 +46,7 @@ func loadJSON(path string, src *source, o Options) (*Template, hcl.Diagnostics) 
 		}
 		return out, diags
 	}
+	l.backend(root)
 	l.builds(root)
 	l.tmpl.hints()
 	return l.tmpl, finish(l.diags)
@@ -92,6 +93,25 @@ func (l *jsonLoader) roots(root *jsonNode) {
 			l.warnf(n.Range(), fmt.Sprintf("This template asks for Packer %s", want), "tfbake reads templates as Packer %s does; what is newer may not be known.", PackerVersion)
 		}
 	}
+}
+
+// backend reads where the runs' states are kept.
+func (l *jsonLoader) backend(root *jsonNode) {
+	n := root.member("backend")
+	if n == nil {
+		return
+	}
+	b, diags := jsonBackend(n, func(t text) (string, hcl.Diagnostics) {
+		s, unknown, diags := l.eng.render(t)
+		if r := t.whole(); unknown && !diags.HasErrors() {
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "This is not known yet", Detail: "A backend's arguments must be known before anything is built.", Subject: &r})
+		}
+		return s, diags
+	})
+	if l.tmpl.Backend = b; b != nil {
+		l.tmpl.Sensitive = append(l.tmpl.Sensitive, b.Refused...)
+	}
+	l.diags = append(l.diags, diags...)
 }
 
 // jsonVars are a template's variables. A default may use other variables, so values are worked out when first asked for.

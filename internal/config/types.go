@@ -21,6 +21,7 @@ type Template struct {
 	Description string
 	Builds      []*Build
 	Variables   []Variable
+	Backend     *Backend // where terraform keeps the runs' states; nil: in the run directories
 
 	// Sensitive holds the values that must never be shown: sensitive variables, passwords, secret keys.
 	Sensitive []string
