@@ -187,15 +187,9 @@ func (m module) main(r config.Resolved, o Options) ([]byte, error) {
 		{Name: hclwrite.TokensForIdentifier("version"), Value: hclwrite.TokensForValue(cty.StringVal(m.version))},
 	}))
 	if o.Backend != nil {
-		if !hclsyntax.ValidIdentifier(strings.ReplaceAll(o.Backend.Type, "-", "_")) {
-			return nil, fmt.Errorf("backend type %q is not a name", o.Backend.Type)
-		}
 		t.AppendNewline()
-		be := t.AppendNewBlock("backend", []string{o.Backend.Type}).Body()
-		for _, name := range sorted(o.Backend.Args) {
-			if err := setAttribute(be, name, o.Backend.Args[name]); err != nil {
-				return nil, fmt.Errorf("backend %s: %w", o.Backend.Type, err)
-			}
+		if err := o.Backend.write(t); err != nil {
+			return nil, err
 		}
 	}
 	b.AppendNewline()

@@ -113,6 +113,9 @@ func (t *Terraform) Init(ctx context.Context) error {
 		}
 		return tf.InitJSON(ctx, out, opts...)
 	})
+	if err == nil && t.o.Workspace != "" {
+		err = t.UseWorkspace(ctx, t.o.Workspace)
+	}
 	return err
 }
 
@@ -201,7 +204,7 @@ func (t *Terraform) remote() bool {
 // PushState makes the state in file (errored.tfstate, a backup) the current one.
 func (t *Terraform) PushState(ctx context.Context, file string) error {
 	_, err := t.run(ctx, "state push", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
-		return tf.StatePush(ctx, file, tfexec.LockTimeout(lockTimeout(t.o)))
+		return tf.StatePush(ctx, file, tfexec.Lock(true), tfexec.LockTimeout(lockTimeout(t.o)))
 	})
 	return err
 }

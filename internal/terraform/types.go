@@ -30,6 +30,8 @@ type Options struct {
 	// provider itself, in the registry or a mirror.
 	Reattach Reattach
 	Log      Log // nil: silent
+	// Workspace is the backend's workspace to work in; Init selects it, and makes it if need be. "": the default one.
+	Workspace string
 
 	// Locate names the place in the user's template that a diagnostic is about, like
 	// "bake.json:12:7: server_product_code", or "" when there is none. nil: places are not named.
