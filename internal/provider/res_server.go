@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -341,6 +342,8 @@ func (s *session) stopServer(ctx context.Context, no string) error {
 		switch {
 		case v.Status == "TERMT":
 			return state, true, nil
+		case v.Status == "FSTOP" || strings.HasSuffix(v.Status, "_FL"):
+			return state, true, nil // broken: nothing will come of waiting, and the API says what it can do with it
 		case v.Status == "NSTOP" && (v.Operation == "NULL" || v.Operation == ""):
 			return state, true, nil
 		case v.Status == "RUN" && (v.Operation == "NULL" || v.Operation == ""):
@@ -370,11 +373,15 @@ func deleteServer(ctx context.Context, s *session, o *object) error {
 	if v.TerminationProtected {
 		return fmt.Errorf("server %s (%s) is protected against termination: apply is_protect_server_termination = false first", no, v.Name)
 	}
-	if err := s.stopServer(ctx, no); err != nil {
-		return err
-	}
-	if err := s.detachDisks(ctx, no); err != nil {
-		return err
+	// One that is being made is refused, and waited for; one that got stuck there never becomes fit to be stopped.
+	unmade := (v.Status == "INIT" || v.Status == "CREAT") && s.terminateServer(ctx, no) == nil
+	if !unmade {
+		if err := s.stopServer(ctx, no); err != nil {
+			return err
+		}
+		if err := s.detachDisks(ctx, no); err != nil {
+			return err
+		}
 	}
 	return s.wait(ctx, "server "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
 		v, err := s.server(ctx, no)
@@ -385,16 +392,19 @@ func deleteServer(ctx context.Context, s *session, o *object) error {
 		if v.Status == "TERMT" || v.Operation == "TERMT" || v.Operation == "SETUP" {
 			return state, false, nil
 		}
-		if s.flavour == Classic {
-			err = s.classic.TerminateServerInstances(ctx, no)
-		} else {
-			err = s.vpc.TerminateServerInstances(ctx, no)
-		}
-		if err != nil && (busy(err) || gone(err)) {
+		if err = s.terminateServer(ctx, no); err != nil && (busy(err) || gone(err)) {
 			err = nil
 		}
 		return state, false, err
 	})
+}
+
+// terminateServer asks for a server's end, once.
+func (s *session) terminateServer(ctx context.Context, no string) error {
+	if s.flavour == Classic {
+		return s.classic.TerminateServerInstances(ctx, no)
+	}
+	return s.vpc.TerminateServerInstances(ctx, no)
 }
 
 // detachDisks takes a stopped server's additional disks off it, so that they survive its end as the official provider has it.

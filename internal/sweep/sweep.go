@@ -155,6 +155,7 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 		moved   = time.Now() // when the world last changed
 		before  string
 		reasons = map[string]error{}
+		told    = map[string]string{}
 		settled bool
 		pause   = shortest
 	)
@@ -187,6 +188,10 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 			if act == wait {
 				hopeless = false
 				continue
+			}
+			if step := string(act) + " " + r.String(); s.Log != nil && told[r.key()] != step {
+				told[r.key()] = step // what is refused for now is tried again without a word
+				s.Log("%s", step)
 			}
 			err := s.do(ctx, act, r)
 			switch {
@@ -284,7 +289,7 @@ func next(r Resource, all []Resource) action {
 		case r.status == "RUN":
 			return stop
 		case r.status == "INIT" || r.status == "CREAT":
-			return wait
+			return terminate // refused while it is being made, which passes; for one that got stuck there is no other way
 		case slices.ContainsFunc(all, func(o Resource) bool {
 			return o.Platform == r.Platform && o.server == r.No && (o.Kind == PublicIP || o.Kind == BlockStorage)
 		}):
@@ -329,9 +334,6 @@ func next(r Resource, all []Resource) action {
 
 // do takes one step.
 func (s *Sweeper) do(ctx context.Context, act action, r Resource) error {
-	if s.Log != nil {
-		s.Log("%s %s", act, r)
-	}
 	v, c := s.Client.VPC, s.Client.Classic
 	classic := r.Platform == config.Classic
 	pick := func(onClassic, onVPC func(context.Context, string) error) error {
