@@ -21,6 +21,11 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// The tests here wait for clouds and servers most of the time: more at once than there are processors.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set("8")
+	}
 	testscript.Main(m, map[string]func(){"tfbake": main})
 }
 
