@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -49,11 +51,14 @@ func runScripts(t *testing.T, dir string) {
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("NO_COLOR", "1")
+			e.Setenv("NCLOUD_METADATA_API_ENDPOINT", "http://127.0.0.1:1") // nobody: this machine has no server role
 			return os.CopyFS(filepath.Join(e.WorkDir, "examples"), os.DirFS(examples))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"left":     cmdLeft,
-			"setimage": cmdSetImage,
+			"left":      cmdLeft,
+			"setimage":  cmdSetImage,
+			"rundir":    cmdRunDir,
+			"waitcloud": cmdWaitCloud,
 		},
 	})
 }
@@ -85,4 +90,43 @@ func cmdSetImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("standard output is not one image number: %q", no)
 	}
 	ts.Setenv(args[0], no)
+}
+
+// cmdRunDir sets an environment variable to the newest run directory.
+func cmdRunDir(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: rundir NAME")
+	}
+	dirs, err := filepath.Glob(ts.MkAbs(filepath.Join(".tfbake", "runs", "*")))
+	ts.Check(err)
+	if len(dirs) == 0 {
+		ts.Fatalf("there is no run directory")
+	}
+	ts.Setenv(args[0], dirs[len(dirs)-1])
+}
+
+// cmdWaitCloud waits until the simulated cloud of a data directory answers, and sets the variables its clients need.
+func cmdWaitCloud(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitcloud LOCKFILE")
+	}
+	var endpoint string
+	for deadline := time.Now().Add(20 * time.Second); endpoint == ""; time.Sleep(50 * time.Millisecond) {
+		b, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if _, after, ok := strings.Cut(string(b), " at "); ok && strings.HasSuffix(after, "\n") {
+			endpoint = strings.TrimSpace(after)
+			if resp, err := http.Get(endpoint + "/_local/inventory"); err != nil {
+				endpoint = "" // an earlier one's
+			} else {
+				resp.Body.Close()
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nobody serves %s: %q", args[0], b)
+		}
+	}
+	ts.Setenv("NCLOUD_API_GW", endpoint)
+	ts.Setenv("NCLOUD_ACCESS_KEY", localcloud.DefaultAccessKey)
+	ts.Setenv("NCLOUD_SECRET_KEY", localcloud.DefaultSecretKey)
+	ts.Setenv("NCLOUD_REGION", localcloud.DefaultRegion)
 }
