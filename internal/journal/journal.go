@@ -49,6 +49,8 @@ type Facts struct {
 	Provider   string `json:"provider"`           // official or embedded
 	Terraform  string `json:"terraform,omitempty"`
 	LocalDir   string `json:"local_dir,omitempty"` // data of the simulated cloud of a -local run
+	// Backend is where terraform keeps the run's state, {"pg": {…}}; empty: in the run's directory. See shared.go.
+	Backend json.RawMessage `json:"backend,omitempty"`
 }
 
 // State of a step in the journal.
@@ -125,6 +127,8 @@ type Run struct {
 	file *os.File
 	lock *flock.Flock
 	now  func() time.Time
+
+	watch func(Entry) error // see Watch
 }
 
 // Create makes the directory of a new run below root (usually .tfbake/runs), locks it and writes the facts.
@@ -248,6 +252,9 @@ func (r *Run) append(e Entry) error {
 	}
 	if err := r.file.Sync(); err != nil {
 		return fmt.Errorf("sync the journal in %s: %w", r.Dir, err)
+	}
+	if r.watch != nil {
+		return r.watch(e)
 	}
 	return nil
 }
