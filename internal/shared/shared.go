@@ -1,0 +1,745 @@
+// Package shared keeps what is known of the runs whose Terraform state is in a backend, beside that state, so that another
+// machine can list, inspect, finish and clean up what a dead one left, and can tell a dead one from one at work.
+//
+// Every run has two states in the backend: its own, tfb-<run id>, which is terraform's alone, and a note,
+// tfb-<run id>-run, whose only output holds the run's journal, its choices (plan.json), the sealed login key, and who
+// works on it. The note is not an output or resource of the run's own state for three reasons: terraform holds that state's
+// lock for as long as an apply takes, so nobody could be told meanwhile that the run is alive; terraform destroy empties
+// it before the API has confirmed that nothing is left; and a plan of the user's would show a difference.
+//
+// Notes are written with `terraform state push`, which refuses a serial that is not new, under the backend's lock: of two
+// machines that want a run, one gets it. Backends without locks (http without lock_address) cannot promise that.
+package shared
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/terraform"
+)
+
+const (
+	prefix = "tfb-"
+	suffix = "-run"
+
+	// beatEvery is how often a note is renewed; deadAfter how old one must be for its owner to count as dead. Clocks of the
+	// machines may differ by a minute or so.
+	beatEvery = 20 * time.Second
+	deadAfter = 3 * time.Minute
+	// callTimeout bounds one reading or writing of a note.
+	callTimeout = 90 * time.Second
+	// pushWait is how long a note's own lock is waited for; it is held for fractions of a second.
+	pushWait = 20 * time.Second
+)
+
+// Files of a run directory that travel with the note.
+var files = []string{"plan.json", "login-key.sealed"}
+
+// Note is what a machine tells the others about a run. It holds no secret that is not sealed, but, as the state does, the
+// text of user_data.
+type Note struct {
+	Format  int               `json:"format"` // 1
+	Journal string            `json:"journal"`
+	Files   map[string]string `json:"files,omitempty"`
+	Owner   *Owner            `json:"owner,omitempty"` // nil: nobody works on it
+}
+
+// Record is the note's journal, read, with Working set as far as it can be known from here.
+func (n Note) Record(now time.Time) (journal.Record, error) {
+	rec, err := journal.Parse([]byte(n.Journal))
+	rec.Working = n.Owner != nil && n.Owner.Alive(now)
+	return rec, err
+}
+
+// WriteFiles puts the files that travel into a run directory.
+func (n Note) WriteFiles(dir string) error {
+	out := render.Files{}
+	for name, text := range n.Files {
+		if slices.Contains(files, name) { // and no other name that a hostile note might hold
+			out[name] = []byte(text)
+		}
+	}
+	return render.Write(dir, out)
+}
+
+// Names of a run's states.
+func stateName(run string) string { return prefix + run }
+func noteName(run string) string  { return prefix + run + suffix }
+
+// Workspace returns the workspace of a run's own state, "" where the backend has a key per run.
+func Workspace(b *config.Backend, run string) string {
+	if b.PerKey() {
+		return ""
+	}
+	return stateName(run)
+}
+
+// Arguments returns the backend block of a run's own root module.
+func Arguments(b *config.Backend, run string) *render.Backend {
+	return &render.Backend{Type: b.Type, Args: b.For(run)}
+}
+
+// Store is a backend with the notes in it.
+type Store struct {
+	Backend *config.Backend
+	Binary  terraform.Binary
+	Env     func(dir string) map[string]string // of terraform working in dir
+	Log     terraform.Log
+	Doing   string // the command at work, for the owner's note
+}
+
+// terraform prepares a directory that holds only the backend, with the arguments for the given key.
+func (s *Store) terraform(ctx context.Context, dir, key string) (*terraform.Terraform, error) {
+	files, err := render.BackendOnly(&render.Backend{Type: s.Backend.Type, Args: s.Backend.For(key)})
+	if err != nil {
+		return nil, err
+	}
+	if err := render.Write(dir, files); err != nil {
+		return nil, err
+	}
+	tf, err := terraform.New(terraform.Options{Binary: s.Binary, Dir: dir, Env: s.Env(dir)})
+	if err != nil {
+		return nil, err
+	}
+	if err := tf.Init(ctx); err != nil {
+		return nil, fmt.Errorf("the %s backend: %w", s.Backend.Type, err)
+	}
+	return tf, nil
+}
+
+// Listed is a run found in the backend.
+type Listed struct {
+	ID   string
+	Note Note
+	Err  error // the note cannot be read; everything else is empty
+}
+
+// ErrNoList: the backend has a key per run, and terraform cannot list keys.
+var ErrNoList = errors.New("a backend with a key per run cannot be listed: name the run in full")
+
+// List reads the notes of all runs, oldest first.
+func (s *Store) List(ctx context.Context) (runs []Listed, err error) {
+	if s.Backend.PerKey() {
+		return nil, ErrNoList
+	}
+	dir, err := os.MkdirTemp("", "tfbake-runs-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	tf, err := s.terraform(ctx, dir, "")
+	if err != nil {
+		return nil, err
+	}
+	names, err := tf.Workspaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		id, isNote := strings.CutSuffix(strings.TrimPrefix(name, prefix), suffix)
+		if !strings.HasPrefix(name, prefix) || !isNote {
+			continue
+		}
+		run := Listed{ID: id}
+		if run.Err = tf.SelectWorkspace(ctx, name); run.Err == nil {
+			run.Note, _, run.Err = pull(ctx, tf)
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if errors.Is(run.Err, ErrNone) {
+			continue // being made, or being deleted
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// ErrNone: the backend knows nothing of the run.
+var ErrNone = errors.New("the backend knows nothing of this run")
+
+// open selects a run's note in a directory of its own.
+func (s *Store) open(ctx context.Context, dir, run string, create bool) (*terraform.Terraform, error) {
+	tf, err := s.terraform(ctx, dir, run+suffix)
+	if err != nil || s.Backend.PerKey() {
+		return tf, err
+	}
+	if create {
+		return tf, tf.UseWorkspace(ctx, noteName(run))
+	}
+	names, err := tf.Workspaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(names, noteName(run)) {
+		return nil, ErrNone
+	}
+	return tf, tf.SelectWorkspace(ctx, noteName(run))
+}
+
+// Hold is a run that this process works on, as the other machines see it.
+type Hold struct {
+	store *Store
+	run   string
+	work  string // directory of the note
+	owner Owner
+	lost  func(error)
+
+	mu   sync.Mutex // guards tf and note
+	tf   *terraform.Terraform
+	note Note
+	over bool
+
+	dirty chan struct{}
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+}
+
+// workDir is where a run directory keeps the directory of its note.
+const workDir = ".shared"
+
+// Create makes the note of a new run and holds it. run.Dir must have the journal's first line. lost is called when
+// another machine has taken the run over.
+func (s *Store) Create(ctx context.Context, run *journal.Run, lost func(error)) (*Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	h := &Hold{store: s, run: run.Facts.RunID, work: filepath.Join(run.Dir, workDir), owner: self(s.Doing), lost: lost}
+	var err error
+	if h.tf, err = s.open(ctx, h.work, h.run, true); err != nil {
+		return nil, fmt.Errorf("share run %s: %w", h.run, err)
+	}
+	if err := h.read(run.Dir); err != nil {
+		return nil, err
+	}
+	if err := h.push(ctx, 0); err != nil {
+		return nil, fmt.Errorf("share run %s: %w", h.run, err)
+	}
+	h.begin(run)
+	return h, nil
+}
+
+// ClaimOptions say how to take a run over.
+type ClaimOptions struct {
+	// Unlock breaks the hold of an owner who is not proven to be dead, and terraform's lock, after saying whose it is.
+	Unlock bool
+	Say    func(format string, args ...any)
+	// Wait is how long to wait for a terraform that a dead tfbake left at work.
+	Wait time.Duration
+}
+
+// Claim takes over a run that nobody works on, in a temporary directory. Bind it to the run directory afterwards. It fails with
+// ErrNone, or a *BusyError.
+func (s *Store) Claim(ctx context.Context, run string, o ClaimOptions) (*Hold, Note, error) {
+	dir, err := os.MkdirTemp("", "tfbake-run-")
+	if err != nil {
+		return nil, Note{}, err
+	}
+	h := &Hold{store: s, run: run, work: dir, owner: self(s.Doing)}
+	if err := h.claim(ctx, o); err != nil {
+		os.RemoveAll(dir)
+		return nil, Note{}, err
+	}
+	return h, h.note, nil
+}
+
+func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
+	if h.tf, err = h.store.open(ctx, h.work, h.run, false); err != nil {
+		return fmt.Errorf("run %s: %w", h.run, err)
+	}
+	note, serial, err := pull(ctx, h.tf)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", h.run, err)
+	}
+	if held := note.Owner; held != nil && held.Alive(time.Now()) {
+		if !o.Unlock || held.here() {
+			return &BusyError{Run: h.run, Owner: *held}
+		}
+		if note, serial, err = h.watchDeath(ctx, *held, o); err != nil {
+			return err
+		}
+	}
+	h.note = note
+	if err := h.push(ctx, serial); err != nil {
+		var c *terraform.ConflictError
+		if errors.As(err, &c) {
+			if now, _, err := pull(ctx, h.tf); err == nil && now.Owner != nil {
+				return &BusyError{Run: h.run, Owner: *now.Owner}
+			}
+		}
+		return fmt.Errorf("take over run %s: %w", h.run, err)
+	}
+	if err := h.waitForTerraform(ctx, o); err != nil {
+		return errors.Join(err, h.Release(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// watchDeath waits for a sign of life of an owner on another machine; without one within two beats it counts as dead.
+func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, uint64, error) {
+	watch := 2*beatEvery + 5*time.Second
+	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watch)
+	select {
+	case <-time.After(watch):
+	case <-ctx.Done():
+		return Note{}, 0, context.Cause(ctx)
+	}
+	note, serial, err := pull(ctx, h.tf)
+	if err != nil {
+		return note, serial, fmt.Errorf("run %s: %w", h.run, err)
+	}
+	if now := note.Owner; now != nil && (now.ID != held.ID || now.Beat.After(held.Beat)) {
+		return note, serial, &BusyError{Run: h.run, Owner: *now}
+	}
+	o.Say("%s gave no sign of life: breaking its hold on run %s", held, h.run)
+	return note, serial, nil
+}
+
+// waitForTerraform makes sure that no terraform works on the run's own state: a dead tfbake's may be finishing a create.
+func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
+	lock, locked, err := h.probe(ctx, 0)
+	if err != nil || !locked {
+		return err
+	}
+	if !o.Unlock {
+		o.Say("a terraform still works on run %s (%s); waiting for it, at most %s", h.run, h.who(lock), o.Wait)
+		if lock, locked, err = h.probe(ctx, o.Wait); err != nil || !locked {
+			return err
+		}
+		return &LockedError{Run: h.run, Lock: lock, who: h.who(lock)}
+	}
+	o.Say("breaking terraform's lock on run %s: %s", h.run, h.who(lock))
+	if err := h.inState(ctx, func(tf *terraform.Terraform) error { return tf.ForceUnlock(ctx, lock.ID) }); err != nil {
+		o.Say("terraform force-unlock: %s", err)
+	}
+	if lock, locked, err = h.probe(ctx, 5*time.Second); err != nil || !locked {
+		return err
+	}
+	e := &LockedError{Run: h.run, Lock: lock, who: h.who(lock)}
+	if h.store.Backend.Type == "pg" {
+		e.hint = "PostgreSQL keeps the lock for as long as that terraform's connection lives: end that process, or the connection (select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory')"
+	}
+	return e
+}
+
+// who tells whose a lock of terraform's is. PostgreSQL's advisory locks name nobody; the run's last owner is the best guess then.
+func (h *Hold) who(l terraform.Lock) string {
+	if h.store.Backend.Type == "pg" || l.Who == "" {
+		return "held by a terraform whose name the backend does not tell"
+	}
+	return fmt.Sprintf("%s by %s since %s, lock %s", l.Operation, l.Who, l.Created, l.ID)
+}
+
+// inState does something in the run's own state, then returns to the note.
+func (h *Hold) inState(ctx context.Context, do func(*terraform.Terraform) error) error {
+	if h.store.Backend.PerKey() {
+		dir, err := os.MkdirTemp("", "tfbake-state-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		tf, err := h.store.terraform(ctx, dir, h.run)
+		if err != nil {
+			return err
+		}
+		return do(tf)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	names, err := h.tf.Workspaces(ctx)
+	if err != nil || !slices.Contains(names, stateName(h.run)) {
+		return err // nothing was ever there
+	}
+	if err := h.tf.SelectWorkspace(ctx, stateName(h.run)); err != nil {
+		return err
+	}
+	err = do(h.tf)
+	return errors.Join(err, h.tf.SelectWorkspace(ctx, noteName(h.run)))
+}
+
+// probe takes and returns the lock of the run's own state, by writing what is there already. It changes nothing.
+func (h *Hold) probe(ctx context.Context, wait time.Duration) (lock terraform.Lock, locked bool, err error) {
+	err = h.inState(ctx, func(tf *terraform.Terraform) error {
+		state, err := tf.PullState(ctx)
+		if err != nil {
+			return err
+		}
+		if len(state) == 0 {
+			if state, err = json.Marshal(stateFile{Version: 4, TerraformVersion: h.store.Binary.Version, Serial: 1, Lineage: stateName(h.run), Outputs: map[string]output{}, Resources: []any{}}); err != nil {
+				return err
+			}
+		}
+		file := filepath.Join(h.work, "probe.json")
+		if err := os.WriteFile(file, state, 0o600); err != nil {
+			return err
+		}
+		defer os.Remove(file)
+		err = tf.PushStateLocked(ctx, file, wait)
+		if l, is := terraform.LockOf(err); is {
+			lock, locked = l, true
+			return nil
+		}
+		var c *terraform.ConflictError
+		if errors.As(err, &c) {
+			lock, locked = terraform.Lock{}, true // somebody has just written it
+			return nil
+		}
+		return err
+	})
+	return lock, locked, err
+}
+
+// Bind ties a claimed run to its directory: from here on what its journal says is told to the others. lost is called when
+// another machine has taken the run over.
+func (h *Hold) Bind(ctx context.Context, run *journal.Run, lost func(error)) error {
+	dir := filepath.Join(run.Dir, workDir)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	os.RemoveAll(h.work)
+	h.work, h.lost = dir, lost
+	var err error
+	if h.tf, err = h.store.open(ctx, dir, h.run, false); err != nil {
+		return err
+	}
+	h.begin(run)
+	return nil
+}
+
+// begin starts the heart, and watches the journal.
+func (h *Hold) begin(run *journal.Run) {
+	ctx, stop := context.WithCancel(context.Background())
+	h.stop, h.dirty = stop, make(chan struct{}, 1)
+	h.done.Go(func() { h.beat(ctx, run.Dir) })
+	run.Watch(func(e journal.Entry) error { return h.told(run.Dir, e) })
+}
+
+// beat renews the note at times, and soon after something was noted.
+func (h *Hold) beat(ctx context.Context, dir string) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-h.dirty:
+			select { // several notes at once
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err := h.publish(ctx, dir); err != nil && ctx.Err() == nil {
+			var taken *BusyError
+			if errors.As(err, &taken) {
+				h.lost(err)
+				return
+			}
+			h.store.Log.Info("the shared notes of run %s could not be renewed, trying again: %s", h.run, err)
+		}
+	}
+}
+
+// told decides what happens to the note when the journal has a new line.
+func (h *Hold) told(dir string, e journal.Entry) error {
+	h.mu.Lock()
+	over := h.over
+	h.mu.Unlock()
+	if over {
+		return nil
+	}
+	switch {
+	case e.Step == journal.End && e.Data["left"] == "0":
+		// Nothing is left to look after, by the API's word.
+		if err := h.delete(); err != nil {
+			h.store.Log.Info("the shared state of run %s could not be removed, `tfbake cleanup %s` tries again: %s", h.run, h.run, err)
+		}
+		return nil
+	case e.State == journal.Begin && (e.Step == journal.Apply || e.Step == journal.Image):
+		// What others could not clean up, or not go on with, without knowing of it, is begun only when they do.
+		if err := h.publishNow(dir); err != nil {
+			return fmt.Errorf("tell the other machines: %w", err)
+		}
+	case slices.Contains(telling, e.Step) && e.State != journal.Begin, e.Step == journal.Destroy:
+		if err := h.publishNow(dir); err != nil {
+			h.store.Log.Info("the shared notes of run %s are behind, trying again: %s", h.run, err)
+			h.soon()
+		}
+	default:
+		h.soon()
+	}
+	return nil
+}
+
+// telling are the steps whose end is told at once, for it decides what another machine would do next.
+var telling = []string{journal.Apply, journal.Provision, journal.Image, journal.ImageWait, journal.Keep, journal.End}
+
+func (h *Hold) soon() {
+	select {
+	case h.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (h *Hold) publishNow(dir string) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	for try := range 3 {
+		if err = h.publish(ctx, dir); err == nil {
+			return nil
+		}
+		var taken *BusyError
+		if errors.As(err, &taken) {
+			h.lost(err)
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try+1) * time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
+}
+
+// publish writes the note anew, unless another machine has taken the run.
+func (h *Hold) publish(ctx context.Context, dir string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return nil
+	}
+	there, serial, err := pull(ctx, h.tf)
+	if err != nil {
+		return err
+	}
+	if there.Owner == nil || there.Owner.ID != h.owner.ID {
+		e := &BusyError{Run: h.run}
+		if there.Owner != nil {
+			e.Owner = *there.Owner
+		}
+		h.over = true
+		return e
+	}
+	if err := h.read(dir); err != nil {
+		return err
+	}
+	return h.push(ctx, serial)
+}
+
+// read takes journal and files from the run directory.
+func (h *Hold) read(dir string) error {
+	text, err := journal.Text(dir)
+	if err != nil {
+		return err
+	}
+	note := Note{Journal: string(text), Files: map[string]string{}}
+	for _, name := range files {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			note.Files[name] = string(b)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	h.note = note
+	return nil
+}
+
+// push writes h.note as ours over the note of that serial.
+func (h *Hold) push(ctx context.Context, serial uint64) error {
+	h.owner.Beat = time.Now().UTC().Truncate(time.Second)
+	owner := h.owner
+	h.note.Owner = &owner
+	return h.write(ctx, serial)
+}
+
+func (h *Hold) write(ctx context.Context, serial uint64) error {
+	h.note.Format = 1
+	text, err := json.Marshal(h.note)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(stateFile{
+		Version: 4, TerraformVersion: h.store.Binary.Version, Serial: serial + 1, Lineage: noteName(h.run),
+		Outputs:   map[string]output{outputName: {Value: string(text), Type: "string", Sensitive: true}},
+		Resources: []any{},
+	})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(h.work, "note.json")
+	defer os.Remove(file)
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return err
+	}
+	return h.tf.PushStateLocked(ctx, file, pushWait)
+}
+
+// Release gives the run up: another machine may take it. After Release or a clean end of the run it does nothing.
+func (h *Hold) Release(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	h.end()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return nil
+	}
+	h.over = true
+	there, serial, err := pull(ctx, h.tf)
+	if err != nil || there.Owner == nil || there.Owner.ID != h.owner.ID {
+		return err
+	}
+	h.note.Owner = nil
+	if err := h.write(ctx, serial); err != nil {
+		return fmt.Errorf("give up run %s: %w", h.run, err)
+	}
+	return nil
+}
+
+// Refresh takes journal and files of the run directory once more, for Release to leave them behind.
+func (h *Hold) Refresh(dir string) error {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return nil
+	}
+	return h.read(dir)
+}
+
+func (h *Hold) end() {
+	if h.stop != nil {
+		h.stop()
+		h.done.Wait()
+	}
+}
+
+// delete removes both states of the run, the note last. Where every run has a key they stay, emptied: terraform cannot
+// delete a key.
+func (h *Hold) delete() error {
+	h.end()
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return nil
+	}
+	h.over = true
+	there, serial, err := pull(ctx, h.tf)
+	if err != nil {
+		return err
+	}
+	if there.Owner != nil && there.Owner.ID != h.owner.ID {
+		return &BusyError{Run: h.run, Owner: *there.Owner}
+	}
+	if h.store.Backend.PerKey() {
+		h.note = Note{Format: 1}
+		return h.write(ctx, serial)
+	}
+	if err := h.tf.SelectWorkspace(ctx, "default"); err != nil {
+		return err
+	}
+	if err := h.tf.DeleteWorkspace(ctx, stateName(h.run)); err != nil {
+		return err
+	}
+	return h.tf.DeleteWorkspace(ctx, noteName(h.run))
+}
+
+// stateFile is a Terraform state, version 4, that holds nothing but outputs.
+type stateFile struct {
+	Version          int               `json:"version"`
+	TerraformVersion string            `json:"terraform_version"`
+	Serial           uint64            `json:"serial"`
+	Lineage          string            `json:"lineage"`
+	Outputs          map[string]output `json:"outputs"`
+	Resources        []any             `json:"resources"`
+}
+
+type output struct {
+	Value     string `json:"value"`
+	Type      string `json:"type"`
+	Sensitive bool   `json:"sensitive,omitempty"` // terraform then does not print it
+}
+
+const outputName = "tfbake_run"
+
+// pull reads a note and its serial. A state without one is ErrNone.
+func pull(ctx context.Context, tf *terraform.Terraform) (Note, uint64, error) {
+	var n Note
+	text, err := tf.PullState(ctx)
+	if err != nil {
+		return n, 0, err
+	}
+	if len(text) == 0 {
+		return n, 0, ErrNone
+	}
+	var f stateFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		return n, 0, fmt.Errorf("read the run's note: %w", err)
+	}
+	out, ok := f.Outputs[outputName]
+	if !ok {
+		return n, f.Serial, ErrNone
+	}
+	if err := json.Unmarshal([]byte(out.Value), &n); err != nil {
+		return n, f.Serial, fmt.Errorf("read the run's note: %w", err)
+	}
+	if n.Format != 1 {
+		return n, f.Serial, fmt.Errorf("the run's note has format %d, which a newer tfbake writes", n.Format)
+	}
+	if n.Journal == "" {
+		return n, f.Serial, ErrNone // emptied
+	}
+	return n, f.Serial, nil
+}
+
+// BusyError says that somebody else works on the run.
+type BusyError struct {
+	Run   string
+	Owner Owner
+}
+
+func (e *BusyError) Error() string {
+	if e.Owner.ID == "" {
+		return fmt.Sprintf("run %s was given up by this process, and is somebody else's now", e.Run)
+	}
+	if e.Owner.here() {
+		return fmt.Sprintf("run %s is being worked on by %s: wait for it to end", e.Run, e.Owner)
+	}
+	return fmt.Sprintf("run %s is being worked on by %s: wait for it to end. If that machine is dead, its run is free %s after its last sign of life, or `tfbake cleanup -unlock %s` finds out at once", e.Run, e.Owner, deadAfter, e.Run)
+}
+
+// LockedError says that a terraform holds the lock of the run's own state.
+type LockedError struct {
+	Run  string
+	Lock terraform.Lock
+	who  string
+	hint string
+}
+
+func (e *LockedError) Error() string {
+	hint := e.hint
+	if hint == "" {
+		hint = fmt.Sprintf("if that terraform is dead, `tfbake cleanup -unlock %s` breaks its lock", e.Run)
+	}
+	return fmt.Sprintf("the state of run %s is locked (%s): %s", e.Run, e.who, hint)
+}
