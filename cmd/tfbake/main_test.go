@@ -14,12 +14,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tfbake/tfbake/internal/localcloud"
+	"github.com/tfbake/tfbake/internal/provider"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of scripts and docs")
 
 func TestMain(m *testing.M) {
-	if os.Getenv("TFBAKE_TEST_MAIN") != "" { // a test started us as the program
+	if os.Getenv("TFBAKE_TEST_MAIN") != "" || provider.StartedByTerraform() { // a test, or terraform in one, started us as the program
 		main()
 		return
 	}
