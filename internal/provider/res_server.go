@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -251,6 +250,15 @@ func (s *session) server(ctx context.Context, no string) (ncloud.Server, error) 
 	return s.vpc.GetServerInstanceDetail(ctx, no)
 }
 
+// isBroken tells whether a server is in a state that it does not leave by itself: waiting for it is no use.
+func (s *session) isBroken(ctx context.Context, no string) bool {
+	if no == "" {
+		return false
+	}
+	v, err := s.server(ctx, no)
+	return err == nil && broken[v.Status] != "" && v.Status != "TERMT"
+}
+
 // serverUntil waits until a server is in the state and nothing is under way with it. It gives up at once on a server that is
 // broken.
 func (s *session) serverUntil(ctx context.Context, no, state string) (ncloud.Server, error) {
@@ -340,9 +348,7 @@ func (s *session) stopServer(ctx context.Context, no string) error {
 		}
 		state := v.Status + "/" + v.Operation
 		switch {
-		case v.Status == "TERMT":
-			return state, true, nil
-		case v.Status == "FSTOP" || strings.HasSuffix(v.Status, "_FL"):
+		case broken[v.Status] != "":
 			return state, true, nil // broken: nothing will come of waiting, and the API says what it can do with it
 		case v.Status == "NSTOP" && (v.Operation == "NULL" || v.Operation == ""):
 			return state, true, nil

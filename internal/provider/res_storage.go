@@ -220,6 +220,9 @@ func deleteDisk(ctx context.Context, s *session, o *object) error {
 		} else {
 			err = s.vpc.DeleteBlockStorageInstances(ctx, no)
 		}
+		if err != nil && busy(err) && s.isBroken(ctx, d.ServerNo) {
+			return d.Status, false, fmt.Errorf("its server %s is broken and does not let go of it; terminate the server first: %w", d.ServerNo, err)
+		}
 		if err != nil && (busy(err) || gone(err)) {
 			err = nil
 		}
@@ -310,7 +313,8 @@ func (s *session) attachDisk(ctx context.Context, no, server string) error {
 
 // detachDisk takes a disk off a server, if it is there, and waits until both have settled.
 func (s *session) detachDisk(ctx context.Context, no, server string) error {
-	err := s.insist(ctx, "detach disk "+no+" from server "+server, busy, func(ctx context.Context) error {
+	again := func(err error) bool { return busy(err) && !s.isBroken(ctx, server) }
+	err := s.insist(ctx, "detach disk "+no+" from server "+server, again, func(ctx context.Context) error {
 		d, err := s.disk(ctx, no)
 		if err != nil || d.ServerNo == "" || d.Operation == "DETAC" {
 			return err

@@ -290,6 +290,8 @@ func next(r Resource, all []Resource) action {
 			return stop
 		case r.status == "INIT" || r.status == "CREAT":
 			return terminate // refused while it is being made, which passes; for one that got stuck there is no other way
+		case r.status == "FSTOP" || strings.HasSuffix(r.status, "_FL"):
+			return terminate // broken: it may refuse to let go of its disks for ever
 		case slices.ContainsFunc(all, func(o Resource) bool {
 			return o.Platform == r.Platform && o.server == r.No && (o.Kind == PublicIP || o.Kind == BlockStorage)
 		}):

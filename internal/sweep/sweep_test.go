@@ -61,6 +61,7 @@ func TestNext(t *testing.T) {
 		{"running server", server("RUN", "NULL"), []Resource{ip, nic}, stop},
 		{"busy server", server("RUN", "SETUP"), nil, wait},
 		{"server being made, or stuck there", server("INIT", "NULL"), nil, terminate},
+		{"broken server that holds its disk", server("FSTOP", "NULL"), []Resource{disk}, terminate},
 		{"server being imaged", server("NSTOP", "COPY"), nil, wait},
 		{"stopped server with an IP", server("NSTOP", "NULL"), []Resource{ip}, wait},
 		{"stopped server with a disk", server("NSTOP", "NULL"), []Resource{disk}, wait},
