@@ -89,6 +89,8 @@ type app struct {
 	runsDir     string
 	onInterrupt string          // what the first signal makes us do, for the user
 	hard        context.Context // ends with the second signal: stop at once, clean up later
+
+	machine *machineWriter // -machine-readable; nil: for people
 }
 
 // command is one subcommand of tfbake.
@@ -103,6 +105,13 @@ func commands() []command {
 		{name: "run", args: "TEMPLATE", short: "bake the images of a template", run: cmdRun},
 		{name: "build", args: "TEMPLATE", short: "the same, under Packer's name", hidden: true, run: cmdRun},
 		{name: "validate", args: "TEMPLATE", short: "check a template without talking to the cloud", run: cmdValidate},
+		{name: "inspect", args: "TEMPLATE", short: "show what a template holds", run: cmdInspect},
+		{name: "console", args: "[TEMPLATE]", short: "evaluate expressions as a template would", run: cmdConsole},
+		{name: "fmt", args: "[FILE|DIR|-]…", short: "lay out HCL2 files", run: cmdFmt},
+		{name: "fix", args: "TEMPLATE", short: "turn an old JSON template into a valid one", run: cmdFix},
+		{name: "hcl2-upgrade", args: "TEMPLATE", short: "write a JSON template as HCL2", run: cmdUpgrade},
+		{name: "hcl2_upgrade", args: "TEMPLATE", short: "the same, under Packer's name", hidden: true, run: cmdUpgrade},
+		{name: "init", args: "[TEMPLATE]", short: "find or fetch terraform and the provider", run: cmdInit},
 		{name: "render", args: "-o DIR TEMPLATE", short: "write the Terraform root module of a template", run: cmdRender},
 		{name: "runs", short: "list the runs that are under way, kept or were cut off", run: cmdRuns},
 		{name: "destroy", args: "RUN", short: "destroy what a run left in the cloud", run: cmdDestroy},
@@ -112,6 +121,10 @@ func commands() []command {
 		{name: "state", args: "RUN [list|show …]", short: "terraform's view of a run", run: cmdState},
 		{name: "logs", args: "RUN", short: "what a run told while it ran", run: cmdLogs},
 		{name: "local", args: "serve|inventory|reset", short: "the simulated cloud, for trying without an account", run: cmdLocal},
+		{name: "completion", args: "bash|zsh|fish", short: "print a shell's completion script", run: cmdCompletion},
+		{name: "plugins", hidden: true, run: cmdPlugins},
+		{name: "sbom-generate", hidden: true, run: notHere("sbom-generate is Packer's: tfbake makes no software bill of materials yet")},
+		{name: "verify-attestation", hidden: true, run: notHere("verify-attestation is Packer's: tfbake writes no attestations")},
 		{name: "version", short: "print tfbake's version", run: cmdVersion},
 	}
 }

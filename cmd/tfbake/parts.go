@@ -32,6 +32,8 @@ type maker struct {
 	terraform terraform.Binary
 	provider  string // official or embedded
 	runUUID   string
+	force     bool
+	pause     *pauser // -debug; nil: never
 }
 
 // checker is preflight as bake wants it: API findings come out as diagnostics of the template.
@@ -60,6 +62,9 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 		}
 	}
 	plan, diags := preflight.Check(ctx, client, b, preflight.Options{RunID: runID, SourceCIDRs: from, OfficialProvider: c.provider == officialProvider})
+	if c.force {
+		explainForce(diags)
+	}
 	c.app.diagnostics(c.tmpl.Files, diags)
 	if diags.HasErrors() {
 		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
@@ -120,11 +125,13 @@ func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, c
 
 func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud.Client) map[string]string {
 	keys := client.Credentials(ctx)
-	return terraform.Environment(terraform.EnvOptions{
+	env := terraform.Environment(terraform.EnvOptions{
 		Environ: m.app.environ(), Cwd: m.app.cwd, Dir: run.Dir,
 		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey,
 		Region: run.Facts.Region, Site: run.Facts.Site, APIGateway: m.target.gateway,
 	})
+	m.withPluginCache(env, config.Platform(run.Facts.Platform))
+	return env
 }
 
 func flavour(p config.Platform) provider.Flavour {
@@ -341,8 +348,13 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 		Steps: p.build.Steps, From: from, ErrorCleanup: p.build.ErrorCleanup, Values: values,
 		Comm: c, Communicator: comm, Target: target,
 		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
-		OnStep: func(e provision.StepEvent) error { return noteStep(run, e) },
-		Ask:    p.app.asker(),
+		OnStep: func(e provision.StepEvent) error {
+			if e.State == provision.StepStarted {
+				p.pause.before(ctx, p.story, fmt.Sprintf("provisioner %d (%s)", e.Index+1, e.Step.Type))
+			}
+			return noteStep(run, e)
+		},
+		Ask: p.app.asker(),
 	})
 }
 
@@ -446,5 +458,6 @@ func (p postProcessor) PostProcess(ctx context.Context, r bake.Result) error {
 			ImageNo: r.Image.No, ImageName: r.Image.Name, Region: r.Plan.RegionCode, Platform: string(r.Plan.Platform), SourceImageName: sourceImage(r.Plan),
 		},
 		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
+		Force: p.force,
 	})
 }

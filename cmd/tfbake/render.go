@@ -30,18 +30,19 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	if err := mustBeEmpty(*out); err != nil {
 		return failWith(exitUsage, err)
 	}
-	tmpl, err := a.load(rest[0], t)
+	cloud := a.lazily(ctx, cloudFlags{local: *local}, a.localDir())
+	defer func() { err = errors.Join(err, cloud.close()) }()
+	tmpl, err := a.load(rest[0], t, a.withData(cloud))
 	if err != nil {
 		return err
 	}
 	if len(tmpl.Builds) != 1 {
 		return failWith(exitUsage, fmt.Errorf("%s has %s: choose one with -only", rest[0], count(len(tmpl.Builds), "build")))
 	}
-	target, err := a.chooseTarget(ctx, cloudFlags{local: *local}, a.localDir())
+	target, err := cloud.get()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.close()) }()
 
 	m := maker{app: a, target: target, provider: officialProvider}
 	build := tmpl.Builds[0]

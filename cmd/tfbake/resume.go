@@ -70,7 +70,10 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	}
 	a.onInterrupt = "stopping; the run stays as it is"
 	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: a.color()})
-	tmpl, err := a.loadAt(facts.Template, o.templateFlags, facts.LoadedAt)
+	o.local = facts.LocalDir != ""
+	cloud := a.lazily(ctx, o.cloudFlags, facts.LocalDir)
+	defer func() { err = errors.Join(err, cloud.close()) }()
+	tmpl, err := a.loadAt(facts.Template, o.templateFlags, facts.LoadedAt, a.withData(cloud))
 	if err != nil {
 		return err
 	}
@@ -92,12 +95,10 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	if err != nil {
 		return failWith(exitInfra, err)
 	}
-	o.local = facts.LocalDir != ""
-	t, err := a.chooseTarget(ctx, o.cloudFlags, facts.LocalDir)
+	t, err := cloud.get()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.close()) }()
 	client, err := a.clientOf(ctx, t, facts, story)
 	if err != nil {
 		return failWith(exitPreflight, err)

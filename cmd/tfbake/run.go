@@ -25,16 +25,16 @@ import (
 type runFlags struct {
 	templateFlags
 	cloudFlags
-	keep, keepDir  bool
-	onError        string
-	asJSON         bool
-	keepFor        time.Duration
-	provisionOnly  bool
-	parallel       int
-	color          bool
-	timestamps     bool
-	debug, force   bool
-	warnUndeclared bool
+	keep, keepDir bool
+	onError       string
+	asJSON        bool
+	keepFor       time.Duration
+	provisionOnly bool
+	parallel      int
+	color         bool
+	timestamps    bool
+	debug, force  bool
+	packerFlags
 }
 
 // cloudFlags are the flags of every command that works in a cloud.
@@ -57,7 +57,7 @@ func (c cloudFlags) check() error {
 	return failWith(exitUsage, fmt.Errorf("-provider is official or embedded, not %q", c.provider))
 }
 
-func cmdRun(ctx context.Context, a *app, args []string) error {
+func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	f := a.flags("run", "TEMPLATE", "Bakes the images of a template. Prints the number of each image; everything else goes to standard error.")
 	var o runFlags
 	o.templateFlags.register(f.FlagSet)
@@ -66,8 +66,13 @@ func cmdRun(ctx context.Context, a *app, args []string) error {
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
 	f.DurationVar(&o.keepFor, "keep-for", 0, "with -keep or -on-error=abort: how long cleanup -all leaves the run alone, such as 2h; 0: until it is named")
 	f.BoolVar(&o.keepDir, "keep-dir", false, "destroy as usual, but leave the run directory of a clean run")
-	f.StringVar(&o.onError, "on-error", "cleanup", "when a step fails: cleanup, abort (leave everything in place) or ask")
+	f.StringVar(&o.onError, "on-error", "cleanup", "when a step fails: cleanup, abort (leave everything in place), run-cleanup-provisioner (the same, after the error-cleanup-provisioner) or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
+	f.BoolVar(&o.machine, "machine-readable", false, "print everything as Packer's comma-separated lines")
+	f.BoolVar(&o.debug, "debug", false, "one build after the other, with a pause before each step")
+	f.BoolVar(&o.force, "force", false, "begin the manifest anew; it does not overwrite images, which NAVER Cloud cannot do safely")
+	f.BoolVar(&o.warnUndeclared, "warn-on-undeclared-var", false, "warn of values for variables the template does not declare")
+	o.packerFlags.register(f)
 	f.IntVar(&o.parallel, "parallel-builds", 0, "how many builds at once; 0: all")
 	f.BoolVar(&o.color, "color", true, "colours on a terminal")
 	f.BoolVar(&o.timestamps, "timestamp-ui", false, "time before each line")
@@ -81,31 +86,52 @@ func cmdRun(ctx context.Context, a *app, args []string) error {
 	switch bake.OnError(o.onError) {
 	case bake.Cleanup, bake.Abort, bake.Ask:
 	case "run-cleanup-provisioner":
-		o.onError = string(bake.Cleanup) // the error cleanup provisioner always runs before the way down
 	default:
-		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort or ask, not %q", o.onError))
+		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort, run-cleanup-provisioner or ask, not %q", o.onError))
+	}
+	if o.machine {
+		if o.asJSON {
+			return failWith(exitUsage, errors.New("-machine-readable and -json exclude each other"))
+		}
+		defer a.machineReadable()()
 	}
 	a.onInterrupt = "stopping, and destroying what exists; once more stops at once and leaves it"
-	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
-	tmpl, err := a.load(rest[0], o.templateFlags)
+	if a.machine == nil {
+		a.story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
+	}
+	cloud := a.lazily(ctx, o.cloudFlags, a.localDir())
+	defer func() { err = errors.Join(err, cloud.close()) }()
+	tmpl, err := a.load(rest[0], o.templateFlags, a.withData(cloud), func(c *config.Options) { c.WarnUndeclared = o.warnUndeclared })
 	if err != nil {
 		return err
 	}
-	return a.run(ctx, tmpl, o)
+	o.packerFlags.note(a)
+	a.notes(tmpl)
+	if o.debug {
+		o.parallel = 1
+	}
+	switch o.onError {
+	case string(bake.Abort):
+		for _, b := range tmpl.Builds {
+			b.ErrorCleanup = nil // as in Packer: abort leaves everything as it is
+		}
+	case "run-cleanup-provisioner":
+		o.onError = string(bake.Abort)
+	}
+	return a.run(ctx, tmpl, o, cloud)
 }
 
 // run bakes the builds of a template, side by side, and prints what came of them.
-func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags) (err error) {
+func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags, cloud *lazyTarget) (err error) {
 	bin, err := a.findTerraform(ctx, o.terraform)
 	if err != nil {
 		return failWith(exitInfra, err)
 	}
-	t, err := a.chooseTarget(ctx, o.cloudFlags, a.localDir())
+	t, err := cloud.get()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: uuid.NewString()}
+	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: uuid.NewString(), force: o.force, pause: a.pauser(o.debug)}
 	if m.provider == "" {
 		m.provider = t.provider
 	}
@@ -174,6 +200,7 @@ func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui
 		p, err := m.parts(context.Background(), run, plan, client(), story, locator(b, plan))
 		if err == nil {
 			p.Provisioner = provisioner{m, b, plan, client(), story}
+			p = m.pause.around(p, story)
 		}
 		return p, err
 	}
@@ -249,13 +276,16 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 		}
 		results = append(results, j)
 	}
-	if o.asJSON {
+	switch {
+	case a.machine != nil:
+		a.machine.results(results)
+	case o.asJSON:
 		enc := json.NewEncoder(a.stdout)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(map[string]any{"builds": results}); err != nil {
 			return err
 		}
-	} else {
+	default:
 		for _, r := range results {
 			if r.ImageNo != "" {
 				fmt.Fprintln(a.stdout, r.ImageNo)

@@ -24,30 +24,23 @@ func (t *templateFlags) register(f *flag.FlagSet) {
 	f.StringVar(&t.except, "except", "", "all but the builds with these names, separated by commas")
 }
 
-// load reads a template and prints what is wrong with it. Warnings do not stop it.
-func (a *app) load(path string, t templateFlags) (*config.Template, error) {
-	return a.loadAt(path, t, a.loadedAt)
+// load reads a template and prints what is wrong with it. Warnings do not stop it. more are options beyond the flags.
+func (a *app) load(path string, t templateFlags, more ...option) (*config.Template, error) {
+	return a.loadAt(path, t, a.loadedAt, more...)
 }
 
+// option changes how a template is read.
+type option func(*config.Options)
+
 // loadAt reads a template as of a time: what {{timestamp}} and isotime say.
-func (a *app) loadAt(path string, t templateFlags, now time.Time) (*config.Template, error) {
-	var vars []config.Var
-	for _, arg := range t.vars {
-		v, err := config.ParseVar(arg)
-		if err != nil {
-			return nil, failWith(exitUsage, err)
-		}
-		vars = append(vars, v)
+func (a *app) loadAt(path string, t templateFlags, now time.Time, more ...option) (*config.Template, error) {
+	tmpl, diags, err := a.read(path, t, now, more...)
+	if err != nil {
+		return nil, err
 	}
-	tmpl, diags := config.Load(path, config.Options{
-		Vars: vars, VarFiles: t.varFiles,
-		Only: names(t.only), Except: names(t.except),
-		Env: a.env, Stdin: a.stdin, Now: now, Cwd: a.cwd,
-	})
 	var files map[string]*hcl.File
 	if tmpl != nil {
 		files = tmpl.Files
-		a.redact.Add(tmpl.Sensitive...)
 	}
 	a.diagnostics(files, diags)
 	if diags.HasErrors() {
@@ -55,6 +48,38 @@ func (a *app) loadAt(path string, t templateFlags, now time.Time) (*config.Templ
 		return nil, &exitError{code: exitTemplate, err: fmt.Errorf("%s: %s; nothing was created", path, count(n, "error"))}
 	}
 	return tmpl, nil
+}
+
+// read reads a template without a word. The error is about the flags, the diagnostics are about the template.
+func (a *app) read(path string, t templateFlags, now time.Time, more ...option) (*config.Template, hcl.Diagnostics, error) {
+	var vars []config.Var
+	for _, arg := range t.vars {
+		v, err := config.ParseVar(arg)
+		if err != nil {
+			return nil, nil, failWith(exitUsage, err)
+		}
+		vars = append(vars, v)
+	}
+	opts := config.Options{
+		Vars: vars, VarFiles: t.varFiles,
+		Only: names(t.only), Except: names(t.except),
+		Env: a.env, Stdin: a.stdin, Now: now, Cwd: a.cwd,
+	}
+	for _, change := range more {
+		change(&opts)
+	}
+	tmpl, diags := config.Load(path, opts)
+	if tmpl != nil {
+		a.redact.Add(tmpl.Sensitive...)
+	}
+	return tmpl, diags, nil
+}
+
+// notes tells what is worth knowing about a template that is right.
+func (a *app) notes(tmpl *config.Template) {
+	for _, n := range tmpl.Notes {
+		a.story.Info("%s", n)
+	}
 }
 
 func names(list string) []string {
