@@ -218,7 +218,7 @@ func (v *victim) kill(p killPoint) {
 	err := cmd.Wait()
 	select {
 	case <-v.shot:
-	default:
+	case <-time.After(5 * time.Second):
 		v.t.Fatalf("the bake ended (%v) before its call %d:\n%s", err, p.call, out.String())
 	}
 	v.at.Store(nil)
