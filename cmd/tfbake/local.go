@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -81,6 +83,10 @@ func localInventory(ctx context.Context, a *app, args []string) error {
 		return failWith(exitUsage, fmt.Errorf("there is no simulated cloud in %s: `tfbake run -local …` or `tfbake local serve` makes one", *dir))
 	}
 	cloud, err := a.startLocal(ctx, *dir)
+	var used *localcloud.InUseError
+	if errors.As(err, &used) && used.Endpoint != "" {
+		return a.remoteInventory(ctx, used.Endpoint)
+	}
 	if err != nil {
 		return err
 	}
@@ -106,4 +112,19 @@ func localReset(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	return os.RemoveAll(*dir)
+}
+
+// remoteInventory prints the inventory of a cloud that another process runs.
+func (a *app) remoteInventory(ctx context.Context, endpoint string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_local/inventory", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the simulated cloud at %s: %w", endpoint, err)
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(a.stdout, resp.Body)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/localcloud"
 	"github.com/tfbake/tfbake/internal/ncloud"
 	"github.com/tfbake/tfbake/internal/sourceip"
 	"github.com/tfbake/tfbake/internal/ui"
@@ -61,16 +62,24 @@ func (a *app) askSourceCIDRs(ctx context.Context) ([]string, error) {
 	return []string{cidr}, nil
 }
 
-// simulation is the target of a -local bake. Its cloud runs in this process; ctx ending does not end it, for the way down
-// needs it.
+// simulated is the simulated cloud, in this process or another one.
+type simulated interface {
+	Endpoint() string
+	Credentials() (accessKey, secretKey string)
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	Close() error
+}
+
+// simulation is the target of a -local bake. Its cloud runs in this process, unless one already runs for the directory
+// (`tfbake local serve`, another bake): then that one is used. ctx ending does not end it, for the way down needs it.
 func (a *app) simulation(ctx context.Context, dir string) (*target, error) {
-	cloud, err := a.startLocal(context.WithoutCancel(ctx), dir)
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	abs, err := filepath.Abs(dir)
+	cloud, err := a.startOrAttach(context.WithoutCancel(ctx), dir)
 	if err != nil {
-		return nil, errors.Join(err, cloud.Close())
+		return nil, err
 	}
 	access, secret := cloud.Credentials()
 	return &target{
@@ -79,9 +88,33 @@ func (a *app) simulation(ctx context.Context, dir string) (*target, error) {
 		dial:        cloud.DialContext,
 		sourceCIDRs: func(context.Context) ([]string, error) { return []string{"127.0.0.0/8"}, nil },
 		provider:    embeddedProvider,
-		localDir:    abs,
-		close:       cloud.Close,
+		localDir:    dir,
+		close:       func() error { return a.closeLocal(cloud) },
 	}, nil
+}
+
+func (a *app) startOrAttach(ctx context.Context, dir string) (simulated, error) {
+	cloud, err := a.startLocal(ctx, dir)
+	var used *localcloud.InUseError
+	if errors.As(err, &used) && used.Endpoint != "" {
+		return localcloud.Attach(ctx, used)
+	}
+	if err != nil {
+		return nil, err // not a typed nil
+	}
+	return cloud, nil
+}
+
+// closeLocal ends the cloud of this process once nobody else uses it.
+func (a *app) closeLocal(cloud simulated) error {
+	own, ok := cloud.(*localcloud.Cloud)
+	if !ok {
+		return cloud.Close()
+	}
+	err := own.WaitForClients(a.hard, func() {
+		a.story.Say("another tfbake uses this simulated cloud: waiting for it to end (Ctrl-C twice does not)")
+	})
+	return errors.Join(err, own.Close())
 }
 
 // endpointForLater is the endpoint that a later tfbake needs to be told: not the simulation's, whose port is new each time,

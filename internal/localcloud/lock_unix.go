@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +21,7 @@ func lockDir(dir, endpoint string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(f, 200))
 		f.Close()
-		return nil, fmt.Errorf("%s is in use by %s: stop that one, or choose another directory", dir, strings.TrimSpace(string(holder)))
+		return nil, inUse(dir, holder)
 	}
 	if err := f.Truncate(0); err != nil {
 		f.Close()
