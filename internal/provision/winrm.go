@@ -213,8 +213,15 @@ func (w *winrmComm) Run(ctx context.Context, c Command) (exit int, err error) {
 		w.ws.closeShell(ctx, shell)
 	}()
 	id, err := w.ws.start(ctx, shell, c.Line)
-	if err != nil {
+	var fault *wsFault
+	var dial *dialFailure
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, errors.As(err, &fault), errors.As(err, &dial):
 		return 0, w.notStarted(ctx, err)
+	default:
+		// The request went out and no answer came: it may run. It must not run twice.
+		return 0, fmt.Errorf("%w (%w)", ErrDisconnected, err)
 	}
 	// What stops standard input stops the command: it would wait for the rest for ever.
 	running, stop := context.WithCancelCause(ctx)
