@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -257,8 +258,12 @@ func (a *app) signals() (ctx, hard context.Context, stop func()) {
 	hard, cancelHard := context.WithCancelCause(context.Background())
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
-	// A reader of our output that goes away (`tfbake run | head -1`) must not kill a bake that has a server running.
-	signal.Ignore(syscall.SIGPIPE)
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		signal.Notify(ch, syscall.SIGHUP) // the terminal was closed
+	}
+	// A reader of our output that goes away (`tfbake run | head -1`) must not kill a bake that has a server running. Not
+	// signal.Ignore: that would be handed down to shell-local's commands.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan struct{})
 	var once sync.Once
 	go func() {
@@ -304,6 +309,12 @@ func didYouMean(word string) string {
 	}
 	if near := ncloud.Nearest(word, known, 1); len(near) > 0 {
 		return fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	letters := func(s string) string { b := []byte(s); slices.Sort(b); return string(b) }
+	for _, name := range known {
+		if letters(name) == letters(word) { // rnu
+			return fmt.Sprintf("; did you mean %q?", name)
+		}
 	}
 	return ""
 }

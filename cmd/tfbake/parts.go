@@ -19,6 +19,7 @@ import (
 	"github.com/tfbake/tfbake/internal/provision"
 	"github.com/tfbake/tfbake/internal/render"
 	"github.com/tfbake/tfbake/internal/seal"
+	"github.com/tfbake/tfbake/internal/shared"
 	"github.com/tfbake/tfbake/internal/snapshot"
 	"github.com/tfbake/tfbake/internal/sweep"
 	"github.com/tfbake/tfbake/internal/terraform"
@@ -32,6 +33,9 @@ type maker struct {
 	terraform terraform.Binary
 	provider  string // official or embedded
 	runUUID   string
+	backend   *config.Backend // of new runs; nil: the state is in the run directory
+	hold      *shared.Hold    // of a run that is resumed; nil: a new one
+	lost      func(error)     // another machine has taken the run over
 	force     bool
 	pause     *pauser // -debug; nil: never
 }
@@ -65,6 +69,9 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 	if c.force {
 		explainForce(diags)
 	}
+	if ctx.Err() != nil {
+		return plan, context.Cause(ctx) // the findings tell of nothing else
+	}
 	c.app.diagnostics(c.tmpl.Files, diags)
 	if diags.HasErrors() {
 		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
@@ -90,7 +97,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 		Keys:    keys{client, plan.Platform},
 		Sweeper: m.sweeper(run, client, story, 0),
 		Files: func(plan config.Resolved) (render.Files, error) {
-			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template, CustomGateway: m.target.gateway != ""})
+			return render.Module(plan, render.Options{ToolVersion: toolVersion(), TemplatePath: run.Facts.Template, CustomGateway: m.target.gateway != "", Backend: renderedBackend(run.Facts)})
 		},
 		Keep:  func(ctx context.Context) error { return m.keep(ctx, run, plan.Platform, infra) },
 		Close: func() { stop(); client.Close() },
@@ -99,7 +106,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 
 // infra makes terraform for a run directory. stop ends the embedded provider, where that is used.
 func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (*terraform.Terraform, func(), error) {
-	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate}
+	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate, Workspace: workspaceOf(run.Facts)}
 	stop := func() {}
 	if m.provider == embeddedProvider {
 		served, stopServing, err := provider.Reattach(m.app.hard, provider.Options{Flavour: flavour(p), Client: client, Dir: run.Dir})
@@ -129,6 +136,7 @@ func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud
 		Environ: m.app.environ(), Cwd: m.app.cwd, Dir: run.Dir,
 		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey,
 		Region: run.Facts.Region, Site: run.Facts.Site, APIGateway: m.target.gateway,
+		Pass: m.app.backendEnv(run.Facts),
 	})
 	m.withPluginCache(env, config.Platform(run.Facts.Platform))
 	return env
@@ -150,7 +158,7 @@ func (m maker) keep(ctx context.Context, run *journal.Run, p config.Platform, in
 	if _, err := provider.InstallMirror(run.Dir, flavour(p)); err != nil {
 		return fmt.Errorf("lay down the provider in %s: %w", run.Dir, err)
 	}
-	client, err := terraform.New(terraform.Options{Binary: m.terraform, Dir: run.Dir, Env: terraform.Environment(terraform.EnvOptions{Environ: m.app.environ(), Dir: run.Dir})})
+	client, err := terraform.New(terraform.Options{Binary: m.terraform, Dir: run.Dir, Env: terraform.Environment(terraform.EnvOptions{Environ: m.app.environ(), Dir: run.Dir, Pass: m.app.backendEnv(run.Facts)})})
 	if err != nil {
 		return err
 	}

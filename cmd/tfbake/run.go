@@ -29,6 +29,7 @@ type runFlags struct {
 	onError       string
 	asJSON        bool
 	keepFor       time.Duration
+	template      string // of resume: where it is on this machine
 	provisionOnly bool
 	parallel      int
 	color         bool
@@ -42,11 +43,13 @@ type cloudFlags struct {
 	local     bool
 	provider  string
 	terraform string
+	backend   string // file
 }
 
 func (c *cloudFlags) register(f flags, env func(string) string) {
 	f.StringVar(&c.provider, "provider", "", "the Terraform provider: official (registry or mirror) or embedded (in tfbake); default official, with -local embedded")
 	f.StringVar(&c.terraform, "terraform", env("TFBAKE_TERRAFORM"), "the terraform or tofu program; default the first in PATH")
+	f.StringVar(&c.backend, "backend", env("TFBAKE_BACKEND"), backendUsage)
 }
 
 func (c cloudFlags) check() error {
@@ -135,6 +138,9 @@ func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags, cloud 
 	if m.provider == "" {
 		m.provider = t.provider
 	}
+	if m.backend, err = a.backendOf(tmpl, o.cloudFlags); err != nil {
+		return err
+	}
 	if o.parallel <= 0 {
 		o.parallel = len(tmpl.Builds)
 	}
@@ -162,6 +168,9 @@ type outcome struct {
 func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build, o runFlags) outcome {
 	a := m.app
 	story := a.story.Named(b.Name)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	m.lost = cancel
 	check := &checker{maker: m, story: story, tmpl: tmpl}
 	baker := m.baker(b, tmpl, o, story)
 	baker.Preflight = check
@@ -174,7 +183,8 @@ func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build,
 func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *ui.Story) *bake.Baker {
 	a := m.app
 	facts := journal.Facts{Version: toolVersion(), Template: tmpl.Path, Build: b.Name, Provider: m.provider, UUID: m.runUUID, LoadedAt: a.loadedAt,
-		Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir}
+		Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir,
+		Backend: encodeBackend(m.backend)}
 	if tmpl.Path != "-" {
 		facts.Template, _ = filepath.Abs(tmpl.Path)
 		facts.TemplateDigest, _ = templateDigest(facts.Template) // it was read a moment ago; without one the run cannot be resumed
@@ -201,6 +211,11 @@ func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui
 		if err == nil {
 			p.Provisioner = provisioner{m, b, plan, client(), story}
 			p = m.pause.around(p, story)
+			var shareErr error
+			if p, shareErr = m.share(context.Background(), run, p, story); shareErr != nil {
+				p.Close()
+				return bake.Parts{}, shareErr
+			}
 		}
 		return p, err
 	}
@@ -260,8 +275,10 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 			failures = append(failures, fmt.Errorf("%s: %w", r.Build, r.err))
 			code = worse(code, exitCodeOf(r.err))
 		}
-		if len(r.Left) > 0 {
+		var unknown *bake.UnknownError
+		if len(r.Left) > 0 || errors.As(r.err, &unknown) {
 			code = worse(code, exitLeftovers)
+			a.story.Named(r.Build).Error("something of the run may still be there, and cost money: `tfbake cleanup %s` removes it", r.RunID)
 		}
 		if r.Kept {
 			a.tellKept(r.Result)

@@ -144,6 +144,11 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	runID := journal.NewRunID(started)
 	b.Story.Say("checking the template against the account: nothing is created yet")
 	res.Plan, err = b.Preflight.Check(ctx, build, runID)
+	if err == nil {
+		err = context.Cause(ctx)
+	} else if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
 	if err != nil {
 		return res, &Error{StagePreflight, err}
 	}

@@ -22,6 +22,17 @@ type Sweeper interface {
 	SweepStrays(ctx context.Context, name string, known []string) (left []string, err error)
 }
 
+// UnknownError says that the API could not be asked what is left of a run.
+type UnknownError struct {
+	RunID string
+	Err   error
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("what is left of run %s is unknown: %s", e.RunID, e.Err)
+}
+func (e *UnknownError) Unwrap() error { return e.Err }
+
 // Down is the way down of a run: terraform destroy from state, then the API's word on what is left.
 type Down struct {
 	Infra   Infra // nil: there is no state worth asking terraform about
@@ -63,7 +74,7 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 	if err != nil {
 		note(run.Fail(journal.Sweep, firstLine(err), nil))
 		d.Story.Error("could not verify what is left: %s", err)
-		return left, errors.Join(append(errs, fmt.Errorf("what is left of run %s is unknown: %w", run.Facts.RunID, err))...)
+		return left, errors.Join(append(errs, &UnknownError{run.Facts.RunID, err})...)
 	}
 	note(run.Done(journal.Sweep, notes{"left": fmt.Sprint(len(left))}))
 	d.Story.Say("%d resources left", len(left))

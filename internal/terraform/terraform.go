@@ -471,7 +471,24 @@ func (t *Terraform) failure(ctx context.Context, op string, s *stream, err error
 		e.CrashLog = p
 	}
 	e.Hint = hint(e.Diagnostics, e.Output, t.o)
+	if e.Hint == "" && len(e.Diagnostics) == 0 && !e.Canceled && !killed {
+		e.Hint = noRoom(t.o.Dir)
+	}
 	return e
+}
+
+// noRoom says why a directory cannot be written, "" when it can: on a full disk, what terraform had to say is lost.
+func noRoom(dir string) string {
+	f, err := os.CreateTemp(dir, ".room")
+	if err == nil {
+		defer os.Remove(f.Name())
+		_, err = f.Write(make([]byte, 1<<16))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return "the run directory cannot be written: " + err.Error()
+	}
+	return ""
 }
 
 // plainExit reduces terraform-exec's "exit status 1\n<all of standard error>" to the first part; the text is in Output.
