@@ -11,6 +11,7 @@ import (
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ncloud"
+	"github.com/tfbake/tfbake/internal/shared"
 	"github.com/tfbake/tfbake/internal/sweep"
 )
 
@@ -18,6 +19,7 @@ import (
 type cleanupFlags struct {
 	cloudFlags
 	all, orphans, dryRun bool
+	unlock               bool
 	olderThan            time.Duration
 	region, site         string
 }
@@ -29,6 +31,7 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	f.BoolVar(&o.all, "all", false, "all runs here")
 	f.BoolVar(&o.orphans, "orphans", false, "ask the account for what bears a run's name and has no run directory here")
 	f.DurationVar(&o.olderThan, "older-than", 0, "only runs begun longer ago than this, such as 2h; with -orphans at least 1h unless set, for another machine may be baking")
+	f.BoolVar(&o.unlock, "unlock", false, "with -backend: break the locks of a dead machine or terraform, after saying whose they are")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be destroyed")
 	f.BoolVar(&o.local, "local", false, "with -orphans: in the simulated cloud")
 	f.StringVar(&o.region, "region", a.getenv("NCLOUD_REGION"), "with -orphans: the region")
@@ -49,7 +52,7 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	if o.orphans {
 		errs = append(errs, a.cleanupOrphans(ctx, o))
 	}
-	dirs, err := a.runsToClean(names, o)
+	dirs, err := a.runsToClean(ctx, names, o)
 	if err != nil {
 		return err
 	}
@@ -58,7 +61,13 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 			errs = append(errs, context.Cause(ctx))
 			break
 		}
-		errs = append(errs, a.cleanupRun(ctx, dir, o, *keepDir))
+		err := a.cleanupRun(ctx, dir, o, *keepDir)
+		var busy *shared.BusyError
+		if o.all && errors.As(err, &busy) {
+			a.story.Info("%s", err) // it was taken a moment ago
+			continue
+		}
+		errs = append(errs, err)
 	}
 	err = errors.Join(errs...)
 	if err != nil {
@@ -67,11 +76,15 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	return nil
 }
 
-// runsToClean returns the directories of the named runs, or of all that nobody works on and nobody wants to keep.
-func (a *app) runsToClean(names []string, o cleanupFlags) ([]string, error) {
+// runsToClean returns the directories of the named runs, or of all that nobody works on and nobody wants to keep; for those
+// of other machines their ids.
+func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) ([]string, error) {
 	var dirs []string
 	for _, n := range names {
 		dir, err := a.findRun(n)
+		if err != nil && o.backend != "" {
+			dir, err = n, nil // to be looked for in the backend
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -84,10 +97,17 @@ func (a *app) runsToClean(names []string, o cleanupFlags) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range recs {
-		if why := leaveAlone(r, o.olderThan, time.Now()); why != "" {
+	there, err := a.sharedRuns(ctx, o.cloudFlags)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range withShared(recs, there) {
+		if why := leaveAlone(r.Record, o.olderThan, time.Now()); why != "" {
 			a.story.Info("run %s: %s", r.Facts.RunID, why)
 			continue
+		}
+		if r.Dir == "" {
+			r.Dir = r.Facts.RunID
 		}
 		dirs = append(dirs, r.Dir)
 	}
@@ -110,15 +130,18 @@ func leaveAlone(r journal.Record, olderThan time.Duration, now time.Time) string
 }
 
 func (a *app) cleanupRun(ctx context.Context, dir string, o cleanupFlags, keepDir bool) error {
-	run, rec, err := journal.Open(dir)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := a.openRun(ctx, dir, openOptions{cloudFlags: o.cloudFlags, doing: "cleanup", unlock: o.unlock, lost: cancel})
 	if err != nil {
 		return err
 	}
-	defer run.Close()
 	if o.dryRun {
-		return a.tellLeft(ctx, run, rec, o)
+		err := a.tellLeft(ctx, r.run, r.rec, o)
+		return errors.Join(err, r.forget(ctx))
 	}
-	return a.destroy(ctx, run, rec, o.cloudFlags, keepDir)
+	err = a.destroy(ctx, r.run, r.rec, o.cloudFlags, keepDir)
+	return errors.Join(err, r.close(ctx))
 }
 
 // tellLeft prints what cleanup would destroy.
@@ -167,7 +190,11 @@ func (a *app) cleanupOrphans(ctx context.Context, o cleanupFlags) (err error) {
 		return err
 	}
 	known := map[string]bool{}
-	for _, r := range recs {
+	there, err := a.sharedRuns(ctx, o.cloudFlags)
+	if err != nil {
+		return err
+	}
+	for _, r := range withShared(recs, there) {
 		known[r.Facts.Name] = true
 	}
 	age := o.olderThan

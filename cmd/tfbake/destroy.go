@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
@@ -29,16 +31,14 @@ func cmdDestroy(ctx context.Context, a *app, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	dir, err := a.findRun(rest[0])
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := a.openRun(ctx, rest[0], openOptions{cloudFlags: o, doing: "destroy", lost: cancel})
 	if err != nil {
 		return err
 	}
-	run, rec, err := journal.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	return a.destroy(ctx, run, rec, o, *keepDir)
+	err = a.destroy(ctx, r.run, r.rec, o, *keepDir)
+	return errors.Join(err, r.close(ctx))
 }
 
 func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record, o cloudFlags, keepDir bool) (err error) {
@@ -95,9 +95,12 @@ func (m maker) infraOfRun(ctx context.Context, run *journal.Run, client *ncloud.
 	if err := waitForTerraform(ctx, run.Dir, story); err != nil {
 		return nil, nothing, err
 	}
-	empty, _, err := terraform.StateIsEmpty(run.Dir)
-	if err != nil || empty {
+	isShared := len(run.Facts.Backend) > 0
+	if empty, _, err := terraform.StateIsEmpty(run.Dir); !isShared && (err != nil || empty) {
 		return nil, nothing, err
+	}
+	if _, err := os.Stat(filepath.Join(run.Dir, "main.tf")); isShared && err != nil {
+		return nil, nothing, nil // it died before terraform had anything to do
 	}
 	bin, err := m.app.findTerraform(ctx, o.terraform)
 	if err != nil {
@@ -110,6 +113,9 @@ func (m maker) infraOfRun(ctx context.Context, run *journal.Run, client *ncloud.
 	}
 	if err := infra.Init(ctx); err != nil {
 		return nil, stop, err
+	}
+	if state, err := infra.State(ctx); isShared && err == nil && state.Status.Sound() && len(state.Resources) == 0 {
+		return nil, stop, nil
 	}
 	return infra, stop, nil
 }

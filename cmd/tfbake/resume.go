@@ -48,20 +48,23 @@ func resumeFlags(a *app, f flags) *runFlags {
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
 	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
+	f.StringVar(&o.template, "template", "", "where the template is on this machine, for a run of another one")
 	return o
 }
 
 func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (err error) {
-	dir, err := a.findRun(name)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r, err := a.openRun(ctx, name, openOptions{cloudFlags: o.cloudFlags, doing: "resume", lost: cancel})
 	if err != nil {
 		return err
 	}
-	run, rec, err := journal.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
+	defer func() { err = errors.Join(err, r.close(ctx)) }()
+	run, rec, dir := r.run, r.rec, r.run.Dir
 	facts := rec.Facts
+	if err := templateHere(&facts, o.template); err != nil {
+		return err
+	}
 	if facts.Template == "" || facts.Template == "-" {
 		return failWith(exitUsage, fmt.Errorf("run %s cannot be resumed: its template came from standard input", facts.RunID))
 	}
@@ -104,6 +107,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 		return failWith(exitPreflight, err)
 	}
 	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: facts.UUID}
+	m.hold, m.lost = r.hold, cancel
 	if m.provider == "" {
 		m.provider = facts.Provider
 	}
@@ -160,11 +164,15 @@ func cmdState(ctx context.Context, a *app, args []string) error {
 		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory; without more it lists.\n")
 		return failWith(exitUsage, errors.New("state takes a run"))
 	}
-	dir, err := a.findRun(args[0])
+	name, backend, sub := stateArguments(args, a.getenv("TFBAKE_BACKEND"))
+	if name == "" {
+		return failWith(exitUsage, errors.New("state takes a run"))
+	}
+	dir, pass, remove, err := a.stateDir(ctx, name, backend)
 	if err != nil {
 		return err
 	}
-	sub := args[1:]
+	defer remove()
 	if len(sub) == 0 {
 		sub = []string{"list"}
 	}
@@ -172,7 +180,7 @@ func cmdState(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return failWith(exitInfra, err)
 	}
-	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir})
+	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir, Pass: pass})
 	cmd := exec.CommandContext(ctx, bin.Path, append([]string{"-chdir=" + dir, "state"}, sub...)...)
 	cmd.Stdout, cmd.Stderr = a.stdout, a.redact.Writer(a.stderr)
 	for k, v := range env {

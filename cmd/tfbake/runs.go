@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/shared"
 )
 
 // runRow is one run as `tfbake runs -json` prints it.
@@ -25,10 +26,15 @@ type runRow struct {
 	Region   string    `json:"region"`
 	LastStep string    `json:"last_step"`
 	Dir      string    `json:"dir"`
+	// Holder is who works on a run of the backend: process, machine, last sign of life.
+	Holder *shared.Owner `json:"holder,omitempty"`
 }
 
-func cmdRuns(_ context.Context, a *app, args []string) error {
-	f := a.flags("runs", "", "Lists the runs whose directories are here: under way, kept, failed or cut off. A clean run leaves none.")
+func cmdRuns(ctx context.Context, a *app, args []string) error {
+	f := a.flags("runs", "", "Lists the runs whose directories are here, and with -backend those of other machines: under way, kept, failed or\ncut off. A clean run leaves none.")
+	var o cloudFlags
+	f.StringVar(&o.terraform, "terraform", a.getenv("TFBAKE_TERRAFORM"), "the terraform or tofu program; default the first in PATH")
+	f.StringVar(&o.backend, "backend", a.getenv("TFBAKE_BACKEND"), backendUsage)
 	asJSON := f.Bool("json", false, "print JSON")
 	if _, err := f.parse(args, 0, 0); err != nil {
 		return err
@@ -37,9 +43,19 @@ func cmdRuns(_ context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	rows := make([]runRow, 0, len(recs))
-	for _, r := range recs {
-		rows = append(rows, row(r))
+	there, err := a.sharedRuns(ctx, o)
+	if err != nil {
+		return err
+	}
+	rows := make([]runRow, 0, len(recs)+len(there))
+	held := false
+	for _, r := range withShared(recs, there) {
+		line := row(r.Record)
+		if r.Working {
+			line.Holder = r.owner
+		}
+		held = held || line.Holder != nil
+		rows = append(rows, line)
 	}
 	if *asJSON {
 		enc := json.NewEncoder(a.stdout)
@@ -51,9 +67,16 @@ func cmdRuns(_ context.Context, a *app, args []string) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tSTATUS\tSTARTED\tBUILD\tIMAGE\tREGION\tLAST STEP")
+	heading, tail := "RUN\tSTATUS\tSTARTED\tBUILD\tIMAGE\tREGION\tLAST STEP", ""
+	if held {
+		heading += "\tHELD BY"
+	}
+	fmt.Fprintln(w, heading)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep)
+		if tail = ""; r.Holder != nil {
+			tail = "\t" + r.Holder.Short(time.Now())
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep, tail)
 	}
 	return w.Flush()
 }

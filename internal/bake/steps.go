@@ -288,6 +288,11 @@ func (s *steps) startImage(ctx context.Context, server terraform.Server) (image 
 
 // finish is the end of every run: the way down, or word of what was kept, and the journal's last line.
 func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, error) {
+	var taken interface{ TakenOver() bool }
+	if errors.As(failure, &taken) && taken.TakenOver() {
+		s.b.Story.Say("leaving everything to it")
+		return res, failure
+	}
 	keep := s.b.Keep || s.keep || (failure != nil && s.b.OnError == Abort)
 	if keep {
 		res.Kept = true

@@ -74,3 +74,8 @@ func startOf(pid int) string {
 	}
 	return string(f[19])
 }
+
+// Short is for a table: who, and how long ago the last sign of life was.
+func (o Owner) Short(now time.Time) string {
+	return fmt.Sprintf("pid %d on %s (%s, seen %s ago)", o.PID, o.Host, o.Doing, now.Sub(o.Beat).Round(time.Second))
+}

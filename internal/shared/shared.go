@@ -215,8 +215,11 @@ const workDir = ".shared"
 func (s *Store) Create(ctx context.Context, run *journal.Run, lost func(error)) (*Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	h := &Hold{store: s, run: run.Facts.RunID, work: filepath.Join(run.Dir, workDir), owner: self(s.Doing), lost: lost}
-	var err error
+	dir, err := filepath.Abs(run.Dir) // terraform works elsewhere
+	if err != nil {
+		return nil, err
+	}
+	h := &Hold{store: s, run: run.Facts.RunID, work: filepath.Join(dir, workDir), owner: self(s.Doing), lost: lost}
 	if h.tf, err = s.open(ctx, h.work, h.run, true); err != nil {
 		return nil, fmt.Errorf("share run %s: %w", h.run, err)
 	}
@@ -224,7 +227,11 @@ func (s *Store) Create(ctx context.Context, run *journal.Run, lost func(error)) 
 		return nil, err
 	}
 	if err := h.push(ctx, 0); err != nil {
-		return nil, fmt.Errorf("share run %s: %w", h.run, err)
+		err = fmt.Errorf("share run %s: %w", h.run, err)
+		if !s.Backend.PerKey() && h.tf.SelectWorkspace(ctx, "default") == nil {
+			err = errors.Join(err, h.tf.DeleteWorkspace(ctx, noteName(h.run)))
+		}
+		return nil, err
 	}
 	h.begin(run)
 	return h, nil
@@ -403,12 +410,15 @@ func (h *Hold) probe(ctx context.Context, wait time.Duration) (lock terraform.Lo
 // Bind ties a claimed run to its directory: from here on what its journal says is told to the others. lost is called when
 // another machine has taken the run over.
 func (h *Hold) Bind(ctx context.Context, run *journal.Run, lost func(error)) error {
-	dir := filepath.Join(run.Dir, workDir)
+	dir, err := filepath.Abs(run.Dir)
+	if err != nil {
+		return err
+	}
+	dir = filepath.Join(dir, workDir)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	os.RemoveAll(h.work)
 	h.work, h.lost = dir, lost
-	var err error
 	if h.tf, err = h.store.open(ctx, dir, h.run, false); err != nil {
 		return err
 	}
@@ -743,3 +753,22 @@ func (e *LockedError) Error() string {
 	}
 	return fmt.Sprintf("the state of run %s is locked (%s): %s", e.Run, e.who, hint)
 }
+
+// StateIn prepares dir for looking at the state of a run with terraform. It fails with ErrNone when there is none.
+func (s *Store) StateIn(ctx context.Context, dir, run string) error {
+	tf, err := s.terraform(ctx, dir, run)
+	if err != nil || s.Backend.PerKey() {
+		return err
+	}
+	names, err := tf.Workspaces(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, stateName(run)) {
+		return ErrNone
+	}
+	return tf.SelectWorkspace(ctx, stateName(run))
+}
+
+// TakenOver says that the run is somebody else's: its own tfbake must leave it alone.
+func (e *BusyError) TakenOver() bool { return true }
