@@ -106,11 +106,10 @@ type victim struct {
 	dir   string
 	cloud *localcloud.Cloud
 
-	calls atomic.Int64 // mutating calls so far
-	at    atomic.Pointer[killPoint]
-	pid   atomic.Int64
-	once  sync.Once
-	shot  chan struct{}
+	at   atomic.Pointer[killPoint]
+	pid  atomic.Int64
+	once sync.Once
+	shot chan struct{}
 }
 
 func newVictim(t *testing.T, template string) *victim {
