@@ -92,6 +92,7 @@ type app struct {
 	hard        context.Context // ends with the second signal: stop at once, clean up later
 
 	machine *machineWriter // -machine-readable; nil: for people
+	log     *debugLog      // PACKER_LOG; nil: none
 }
 
 // command is one subcommand of tfbake.
@@ -137,11 +138,15 @@ func Main(args []string, h host) int {
 	ctx, hard, stop := a.signals()
 	defer stop()
 	a.hard = hard
+	endLog, err := a.openLog(args)
+	if err != nil {
+		return a.exitCode(failWith(exitUsage, err))
+	}
 	a.runsDir = filepath.Join(".tfbake", "runs")
 	if d := a.getenv("TFBAKE_DIR"); d != "" {
 		a.runsDir = filepath.Join(d, "runs")
 	}
-	a.story = ui.New(h.stderr, a.redact, ui.Options{})
+	a.story = ui.New(a.stderr, a.redact, ui.Options{})
 	a.loadedAt = time.Now().UTC().Truncate(time.Second)
 	if a.cwd, err = os.Getwd(); err != nil {
 		return a.exitCode(err)
@@ -162,7 +167,9 @@ func Main(args []string, h host) int {
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
-			return a.exitCode(c.run(ctx, a, args[1:]))
+			code := a.exitCode(c.run(ctx, a, args[1:]))
+			endLog(code)
+			return code
 		}
 	}
 	fmt.Fprintf(h.stderr, "tfbake: unknown command %q%s\n\n", args[0], didYouMean(args[0]))

@@ -149,7 +149,7 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 	}
 	a.redact.Add(keys.SecretKey)
 	return ncloud.New(ncloud.Options{
-		Endpoint: endpoint, Credentials: keys, UserAgent: "tfbake/" + toolVersion(),
+		Endpoint: endpoint, Credentials: keys, UserAgent: "tfbake/" + toolVersion(), Transport: a.log.transport(),
 		Log: func(e ncloud.Event) {
 			story.Info("%s: %s; trying again in %s", e.Action, strings.TrimSpace(e.Err.Error()), e.Wait.Round(100_000_000))
 		},
