@@ -56,7 +56,7 @@ func (g *Guest) edit(file string, change func(lines []string) ([]string, error))
 	if text != "" {
 		text += "\n"
 	}
-	return v.WriteFile(file, []byte(text), mode)
+	return v.replaceFile(file, []byte(text), mode)
 }
 
 func (p *proc) needRoot() bool {

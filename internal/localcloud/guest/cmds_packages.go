@@ -84,7 +84,7 @@ func (g *Guest) savePackages(all map[string]pkg) error {
 		lines = append(lines, p.name+"\t"+p.version+"\t"+strings.Join(p.files, ","))
 	}
 	slices.Sort(lines)
-	return v.WriteFile(pkgDB, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+	return v.replaceFile(pkgDB, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
 // splitPackage separates a version asked for: nginx=1.2, nginx-1.2 stays a name.

@@ -633,6 +633,15 @@ func (v *view) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
+// replaceFile writes a file so that a reader sees the old or the new text, never a part.
+func (v *view) replaceFile(name string, data []byte, perm fs.FileMode) error {
+	tmp := name + ".tfbake-new"
+	if err := v.WriteFile(tmp, data, perm); err != nil {
+		return err
+	}
+	return v.Rename(tmp, name)
+}
+
 func (v *view) appendFile(name, text string) error {
 	f, err := v.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {

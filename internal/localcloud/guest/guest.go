@@ -318,11 +318,21 @@ func (g *Guest) reboot(ctx context.Context, whenDown func()) error {
 	if whenDown != nil {
 		go whenDown()
 	}
+	// A client between two requests must be able to see that the server was away.
+	t := time.NewTimer(rebootPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 	if err := g.start(); err != nil {
 		return fmt.Errorf("reboot the simulated server: %w", err)
 	}
 	return nil
 }
+
+// rebootPause is how long a rebooting guest does not answer.
+const rebootPause = 400 * time.Millisecond
 
 // downAfter is how long after `shutdown` or `reboot` the guest goes: the command itself still ends in order.
 const downAfter = 150 * time.Millisecond

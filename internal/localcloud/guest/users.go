@@ -76,5 +76,5 @@ func (g *Guest) setShadow(user, hash string) error {
 	if !found {
 		lines = append(lines, fmt.Sprintf("%s:%s:19800:0:99999:7:::", user, hash))
 	}
-	return v.WriteFile("/etc/shadow", []byte(strings.Join(lines, "\n")+"\n"), 0o640)
+	return v.replaceFile("/etc/shadow", []byte(strings.Join(lines, "\n")+"\n"), 0o640)
 }
