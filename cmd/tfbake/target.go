@@ -147,7 +147,7 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 			return nil, err
 		}
 	}
-	a.redact.Add(keys.SecretKey)
+	a.redact.Add(keys.AccessKey, keys.SecretKey)
 	return ncloud.New(ncloud.Options{
 		Endpoint: endpoint, Credentials: keys, UserAgent: "tfbake/" + toolVersion(), Transport: a.log.transport(),
 		Log: func(e ncloud.Event) {
