@@ -41,7 +41,7 @@ func resumable(rec journal.Record) error {
 	if _, over := rec.Last(journal.End); over {
 		return fmt.Errorf("run %s is over: nothing is there to go on with", id)
 	}
-	if _, destroying := rec.Last(journal.Destroy); destroying {
+	if destroying(rec) {
 		if wait, ok := rec.Last(journal.ImageWait); !ok || wait.State != journal.Done {
 			return fmt.Errorf("run %s was being destroyed: `tfbake cleanup %s` finishes that", id, id)
 		}
@@ -50,4 +50,18 @@ func resumable(rec journal.Record) error {
 		return errors.New("run " + id + " stopped before it created anything: bake again")
 	}
 	return nil
+}
+
+// destroying tells whether the run was on its way down when it stopped: a destroy after the last time the module was
+// written, for a run that starts over destroys first and then writes it anew.
+func destroying(rec journal.Record) bool {
+	for i := len(rec.Entries) - 1; i >= 0; i-- {
+		switch rec.Entries[i].Step {
+		case journal.Render:
+			return false
+		case journal.Destroy:
+			return true
+		}
+	}
+	return false
 }

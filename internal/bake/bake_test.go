@@ -1,0 +1,295 @@
+package bake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/snapshot"
+	"github.com/tfbake/tfbake/internal/terraform"
+	"github.com/tfbake/tfbake/internal/ui"
+)
+
+// world stands for everything outside: it notes what is asked of it, in order, and does as it is told. Every call
+// honours its context.
+type world struct {
+	t     *testing.T
+	calls []string
+	fail  map[string][]error // by call: what the n-th one returns
+	hook  map[string]func()
+	run   *journal.Run
+	image snapshot.Image
+	left  []string
+}
+
+func (w *world) call(ctx context.Context, name string) error {
+	w.calls = append(w.calls, name)
+	if h := w.hook[name]; h != nil {
+		h()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if f := w.fail[name]; len(f) > 0 {
+		w.fail[name] = f[1:]
+		return f[0]
+	}
+	return nil
+}
+
+func (w *world) Check(ctx context.Context, _ *config.Build, runID string) (config.Resolved, error) {
+	name := "tfb-" + runID
+	return config.Resolved{RunID: runID, Name: name, Platform: config.VPC, Hypervisor: config.KVM, LoginKeyName: name + KeySuffix, ImageName: "web"}, w.call(ctx, "check")
+}
+func (w *world) Init(ctx context.Context) error { return w.call(ctx, "init") }
+func (w *world) Apply(ctx context.Context) (terraform.Server, error) {
+	return terraform.Server{ID: "7", PublicIP: "127.0.0.7"}, w.call(ctx, "apply")
+}
+func (w *world) Destroy(ctx context.Context) error { return w.call(ctx, "destroy") }
+func (w *world) State(context.Context) (terraform.State, error) {
+	return terraform.State{Status: terraform.StateMissing}, nil
+}
+func (w *world) Provision(ctx context.Context, _ *journal.Run, _ terraform.Server, _ LoginKey, from int) error {
+	return w.call(ctx, "provision")
+}
+func (w *world) Stop(ctx context.Context, _ terraform.Server) error { return w.call(ctx, "stop") }
+func (w *world) Start(ctx context.Context, _ terraform.Server) (snapshot.Image, error) {
+	if err := w.call(ctx, "image"); err != nil {
+		return snapshot.Image{}, err
+	}
+	w.image = snapshot.Image{No: "99", Name: "web"}
+	return w.image, nil
+}
+func (w *world) Wait(ctx context.Context, _ snapshot.Image) error  { return w.call(ctx, "wait") }
+func (w *world) Share(ctx context.Context, _ snapshot.Image) error { return w.call(ctx, "share") }
+func (w *world) Find(ctx context.Context) (snapshot.Image, bool, error) {
+	return w.image, w.image.No != "", w.call(ctx, "find")
+}
+func (w *world) Make(ctx context.Context, _ *journal.Run, name string) (LoginKey, error) {
+	return LoginKey{Name: name, PrivateKey: []byte("k")}, w.call(ctx, "key")
+}
+func (w *world) Recall(_ *journal.Run, name string) (LoginKey, error) {
+	w.calls = append(w.calls, "recall")
+	return LoginKey{Name: name}, nil
+}
+func (w *world) Delete(ctx context.Context, _ string) error { return w.call(ctx, "delete-key") }
+func (w *world) Sweep(ctx context.Context, _ string) ([]string, error) {
+	return w.left, w.call(ctx, "sweep")
+}
+func (w *world) SweepStrays(ctx context.Context, _ string, _ []string) ([]string, error) {
+	return nil, nil
+}
+
+func (w *world) baker(t *testing.T) *Baker {
+	w.t = t
+	return &Baker{
+		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&bytes.Buffer{}, nil, ui.Options{}), Hard: context.Background(), Now: time.Now, OnError: Cleanup, From: -1,
+		Parts: func(run *journal.Run, _ config.Resolved) (Parts, error) {
+			w.run = run
+			return Parts{Infra: w, Provisioner: w, Imager: w, Keys: w, Sweeper: w,
+				Files: func(config.Resolved) (render.Files, error) {
+					return render.Files{"main.tf": []byte("# of a test\n")}, nil
+				},
+				Keep: func(ctx context.Context) error { return w.call(ctx, "keep") }, Close: func() {}}, nil
+		},
+	}
+}
+
+var build = &config.Build{Name: "web", Type: "ncloud"}
+
+func (w *world) expect(calls string) {
+	w.t.Helper()
+	if got := strings.Join(w.calls, " "); got != calls {
+		w.t.Errorf("calls\n  %s\nwant\n  %s", got, calls)
+	}
+}
+
+func TestABakeReadsTopToBottom(t *testing.T) {
+	w := &world{}
+	b := w.baker(t)
+	res, err := b.Run(context.Background(), build)
+	if err != nil || res.Image.No != "99" || res.Dir != "" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	w.expect("check key init apply provision stop image wait destroy delete-key sweep")
+}
+
+func TestEveryStepIsInTheJournalBeforeItIsDone(t *testing.T) {
+	w := &world{hook: map[string]func(){}}
+	b := w.baker(t)
+	b.KeepDir = true
+	for call, step := range map[string]string{"key": journal.LoginKey, "init": journal.Init, "apply": journal.Apply, "provision": journal.Provision,
+		"stop": journal.Stop, "image": journal.Image, "wait": journal.ImageWait, "destroy": journal.Destroy, "sweep": journal.Sweep} {
+		w.hook[call] = func() {
+			rec, err := journal.Read(w.run.Dir)
+			if err != nil {
+				t.Error(err)
+			}
+			if e, ok := rec.Last(step); !ok || e.State != journal.Begin {
+				t.Errorf("when %s is done, the journal's last word on it is %+v", call, e)
+			}
+		}
+	}
+	if _, err := b.Run(context.Background(), build); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFailureAnywhereGoesDown(t *testing.T) {
+	for call, stage := range map[string]Stage{"key": StageInfra, "init": StageInfra, "apply": StageInfra, "provision": StageProvision, "stop": StageImage, "image": StageImage, "wait": StageImage} {
+		boom := errors.New("boom")
+		w := &world{fail: map[string][]error{call: {boom}}}
+		res, err := w.baker(t).Run(context.Background(), build)
+		var e *Error
+		if !errors.Is(err, boom) || !errors.As(err, &e) || e.Stage != stage {
+			t.Errorf("%s fails: %v (stage %v), want %s", call, err, e, stage)
+		}
+		if !slices.Contains(w.calls, "destroy") || w.calls[len(w.calls)-1] != "sweep" {
+			t.Errorf("%s fails: no way down: %v", call, w.calls)
+		}
+		if res.Dir == "" {
+			t.Errorf("%s fails: its directory is gone", call)
+		}
+	}
+}
+
+func TestPreflightFailsBeforeAnythingExists(t *testing.T) {
+	w := &world{fail: map[string][]error{"check": {errors.New("no such image")}}}
+	b := w.baker(t)
+	if _, err := b.Run(context.Background(), build); err == nil {
+		t.Fatal("no error")
+	}
+	w.expect("check")
+	if recs, _ := journal.List(b.RunsDir); len(recs) > 0 {
+		t.Errorf("a run directory was made: %v", recs)
+	}
+}
+
+func TestAnInterruptedBakeGoesDownWithALivingContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop := errors.New("Ctrl-C")
+	w := &world{hook: map[string]func(){"provision": func() { cancel(stop) }}}
+	_, err := w.baker(t).Run(ctx, build)
+	if !errors.Is(err, stop) {
+		t.Errorf("error %v does not tell the cause", err)
+	}
+	w.expect("check key init apply provision destroy delete-key sweep") // destroy and sweep fail on a dead context
+}
+
+func TestTerraformFailingToDestroyIsNotTheLastWord(t *testing.T) {
+	w := &world{fail: map[string][]error{"destroy": {errors.New("state is locked")}}}
+	if _, err := w.baker(t).Run(context.Background(), build); err != nil {
+		t.Errorf("everything is gone by the API's word, but: %v", err)
+	}
+	w = &world{left: []string{"server tfb-x (7)"}}
+	res, err := w.baker(t).Run(context.Background(), build)
+	if err == nil || len(res.Left) != 1 || res.Image.No != "99" {
+		t.Errorf("a server is left, and the result is %+v, %v", res, err)
+	}
+}
+
+func TestOnErrorAsk(t *testing.T) {
+	for _, c := range []struct{ answers, want string }{
+		{"r", "check key init apply provision provision stop image wait destroy delete-key sweep"},
+		{"c", "check key init apply provision destroy delete-key sweep"},
+		{"a", "check key init apply provision keep"},
+		{"", "check key init apply provision destroy delete-key sweep"}, // nobody there
+	} {
+		w := &world{fail: map[string][]error{"provision": {errors.New("exit 1")}}}
+		b := w.baker(t)
+		b.OnError = Ask
+		if c.answers != "" {
+			b.Asker = func(context.Context, string, string) (byte, error) { return c.answers[0], nil }
+		}
+		b.Run(context.Background(), build)
+		w.expect(c.want)
+	}
+}
+
+func TestAbortAndKeepLeaveEverything(t *testing.T) {
+	w := &world{fail: map[string][]error{"provision": {errors.New("exit 1")}}}
+	b := w.baker(t)
+	b.OnError, b.KeepFor = Abort, time.Hour
+	res, err := b.Run(context.Background(), build)
+	if err == nil || !res.Kept || res.KeptUntil.IsZero() {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("check key init apply provision keep")
+
+	recs, _ := journal.List(b.RunsDir)
+	if len(recs) != 1 || recs[0].Status() != "kept" || recs[0].KeptUntil().IsZero() {
+		t.Errorf("the run is not kept: %+v", recs)
+	}
+}
+
+// die makes a run that stopped when the call was reached, as after a SIGKILL: nothing after it is noted.
+func die(t *testing.T, at string) (*world, *Baker, string) {
+	w := &world{hook: map[string]func(){}}
+	b := w.baker(t)
+	type death struct{}
+	w.hook[at] = func() { panic(death{}) }
+	func() {
+		defer func() {
+			if r := recover(); r != (death{}) {
+				panic(r)
+			}
+		}()
+		b.Run(context.Background(), build)
+	}()
+	delete(w.hook, at)
+	w.calls = nil
+	w.run.Close()
+	return w, b, w.run.Dir
+}
+
+func TestResumeLeavesOutWhatIsDone(t *testing.T) {
+	for at, want := range map[string]string{
+		"apply":     "destroy delete-key sweep key init apply provision stop image wait destroy delete-key sweep",
+		"provision": "recall init apply provision stop image wait destroy delete-key sweep",
+		"stop":      "recall init apply stop image wait destroy delete-key sweep",
+		"image":     "recall init apply find stop image wait destroy delete-key sweep",
+		"wait":      "recall init apply find wait destroy delete-key sweep",
+		"destroy":   "find destroy delete-key sweep",
+		"sweep":     "find destroy delete-key sweep",
+	} {
+		t.Run(at, func(t *testing.T) {
+			w, b, dir := die(t, at)
+			run, rec, err := journal.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer run.Close()
+			res, err := b.Resume(context.Background(), build, run, rec)
+			if err != nil || res.Image.No != "99" {
+				t.Errorf("%+v, %v", res, err)
+			}
+			w.expect(want)
+		})
+	}
+}
+
+func TestARunOnItsWayDownIsNotResumed(t *testing.T) {
+	w := &world{fail: map[string][]error{"provision": {errors.New("exit 1")}}}
+	b := w.baker(t)
+	b.Run(context.Background(), build)
+	run, rec, err := journal.Open(w.run.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	if _, err := b.Resume(context.Background(), build, run, rec); err == nil || !strings.Contains(err.Error(), "is over") {
+		t.Errorf("resumed: %v", err)
+	}
+	cut := rec
+	cut.Entries = rec.Entries[:slices.IndexFunc(rec.Entries, func(e journal.Entry) bool { return e.Step == journal.Destroy })+1]
+	if err := resumable(cut); err == nil || !strings.Contains(err.Error(), "cleanup") {
+		t.Errorf("a run that was being destroyed is resumable: %v", err)
+	}
+}
