@@ -147,12 +147,21 @@ func (s *sshComm) scpUpload(ctx context.Context, dst string, r io.Reader, size i
 		}
 		r = spool
 	}
-	return s.withSCP(ctx, "-t "+shellPath(dst), func(c scp) error {
+	// Into the directory, so that a destination that is a directory itself is an error as with SFTP.
+	return s.withSCP(ctx, "-d -t "+shellPath(scpDir(dst)), func(c scp) error {
 		if err := c.answer(); err != nil {
 			return err
 		}
 		return c.sendFile(path.Base(dst), r, size, mode)
 	})
+}
+
+// scpDir is the directory of a file on the server; that of "~/x" stays "~/", which the shell knows.
+func scpDir(dst string) string {
+	if dir := path.Dir(dst); dir != "~" {
+		return dir
+	}
+	return "~/"
 }
 
 func (s *sshComm) scpUploadDir(ctx context.Context, dst string, files []localFile) error {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
@@ -53,6 +54,7 @@ type sshConn struct {
 	under   io.Closer     // the bastion's client, if any
 	ended   chan struct{} // closed when the connection is gone
 	forward bool          // the server takes agent forwarding
+	running atomic.Int32  // commands, transfers not counted
 }
 
 func (c *sshConn) close() {

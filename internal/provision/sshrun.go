@@ -228,11 +228,13 @@ func (s *sshComm) Run(ctx context.Context, c Command) (int, error) {
 		}
 	}
 	sess.Stdin, sess.Stdout, sess.Stderr = c.Stdin, c.Stdout, c.Stderr
-	return wait(ctx, sess, conn, c.Line)
+	conn.running.Add(1)
+	defer conn.running.Add(-1)
+	return s.wait(ctx, sess, conn, c.Line)
 }
 
 // wait starts the command and waits for its end. When ctx ends first, the command is killed.
-func wait(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) (int, error) {
+func (s *sshComm) wait(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) (int, error) {
 	done := make(chan error, 1)
 	if err := start(ctx, sess, conn, line); err != nil {
 		return 0, err
@@ -243,20 +245,48 @@ func wait(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) (i
 		return exitCode(err)
 	case <-ctx.Done():
 	}
-	// A server that is gone may not even take the signal; nothing here waits for it.
-	go func() {
-		sess.Signal(ssh.SIGTERM)
-		time.Sleep(500 * time.Millisecond)
-		sess.Signal(ssh.SIGKILL)
-		sess.Close()
-	}()
-	t := time.NewTimer(time.Second)
+	s.kill(sess, conn, done)
+	return 0, context.Cause(ctx)
+}
+
+// killScript ends all that was started over the connection it comes by, itself excepted: everything below the process
+// that serves the connection. It looks twice that this is an SSH server.
+const killScript = `exec sh -c 'case $(ps -o comm= -p $PPID) in *ssh*|*dropbear*) ;; *) exit 1;; esac
+l=$(ps -e -o pid= -o ppid=)
+below() { for c in $(echo "$l" | awk "\$2==$1{print \$1}"); do test $c = $$ || { echo $c; below $c; }; done; }
+kill -9 $(below $PPID)'`
+
+// kill ends a command whose context has ended: by a signal, and where that does nothing (OpenSSH delivers none when root
+// is logged in), by a second command on the same connection, unless other commands run there too. A server that is gone
+// must not hold us up for long.
+func (s *sshComm) kill(sess *ssh.Session, conn *sshConn, done <-chan error) {
+	go sess.Signal(ssh.SIGTERM)
+	if ended(done, 500*time.Millisecond) {
+		return
+	}
+	go sess.Signal(ssh.SIGKILL)
+	if conn.running.Load() == 1 {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if killer, err := newSession(ctx, conn.client); err == nil {
+			stop := context.AfterFunc(ctx, func() { killer.Close() })
+			killer.Run(killScript)
+			stop()
+			killer.Close()
+		}
+	}
+	ended(done, 500*time.Millisecond)
+}
+
+func ended(done <-chan error, within time.Duration) bool {
+	t := time.NewTimer(within)
 	defer t.Stop()
 	select {
 	case <-done:
+		return true
 	case <-t.C:
+		return false
 	}
-	return 0, context.Cause(ctx)
 }
 
 func start(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) error {
