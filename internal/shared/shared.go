@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -375,17 +376,16 @@ func (h *Hold) inState(ctx context.Context, do func(*terraform.Terraform) error)
 	return errors.Join(err, h.tf.SelectWorkspace(ctx, noteName(h.run)))
 }
 
-// probe takes and returns the lock of the run's own state, by writing what is there already. It changes nothing.
+// probe takes and returns the lock of the run's own state, by writing what is there already under the next serial: with the
+// same one terraform may find a difference where there is none, in the order of check results.
 func (h *Hold) probe(ctx context.Context, wait time.Duration) (lock terraform.Lock, locked bool, err error) {
 	err = h.inState(ctx, func(tf *terraform.Terraform) error {
 		state, err := tf.PullState(ctx)
 		if err != nil {
 			return err
 		}
-		if len(state) == 0 {
-			if state, err = json.Marshal(stateFile{Version: 4, TerraformVersion: h.store.Binary.Version, Serial: 1, Lineage: stateName(h.run), Outputs: map[string]output{}, Resources: []any{}}); err != nil {
-				return err
-			}
+		if state, err = next(state, h.store.Binary.Version, stateName(h.run)); err != nil {
+			return err
 		}
 		file := filepath.Join(h.work, "probe.json")
 		if err := os.WriteFile(file, state, 0o600); err != nil {
@@ -405,6 +405,23 @@ func (h *Hold) probe(ctx context.Context, wait time.Duration) (lock terraform.Lo
 		return err
 	})
 	return lock, locked, err
+}
+
+// next returns a state with the next serial; an empty text stands for a state that was never written.
+func next(state []byte, version, lineage string) ([]byte, error) {
+	if len(state) == 0 {
+		return json.Marshal(stateFile{Version: 4, TerraformVersion: version, Serial: 1, Lineage: lineage, Outputs: map[string]output{}, Resources: []any{}})
+	}
+	var f map[string]json.RawMessage
+	var serial uint64
+	if err := json.Unmarshal(state, &f); err != nil {
+		return nil, fmt.Errorf("read the run's state: %w", err)
+	}
+	if err := json.Unmarshal(f["serial"], &serial); err != nil {
+		return nil, fmt.Errorf("read the run's state: serial: %w", err)
+	}
+	f["serial"] = json.RawMessage(strconv.FormatUint(serial+1, 10))
+	return json.Marshal(f)
 }
 
 // Bind ties a claimed run to its directory: from here on what its journal says is told to the others. lost is called when
