@@ -68,6 +68,7 @@ func launch(program string) error {
 	dir := os.Getenv(launchDir)
 	parent, _ := strconv.Atoi(os.Getenv(launchParent))
 
+	unix.Umask(0o077) // terraform writes its state with whatever is left
 	if unix.Getpgrp() != unix.Getpid() {
 		if err := unix.Setpgid(0, 0); err != nil {
 			return fmt.Errorf("make a process group: %w", err)
