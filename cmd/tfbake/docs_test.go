@@ -90,4 +90,19 @@ suggestion; keys that begin with ` + "`_`" + ` are comments. Several spellings o
 - **Choices left open** are made by asking the API: the first public subnet, the smallest product that fits the image, the product of
   an earlier image, the fee plan of MSSQL images, a name for the image.
 - **Keys of the API** come from the template, else from the environment, else from ` + "`~/.ncloud/configure`" + `; see [commands](commands.md#environment).
+
+## Data sources
+
+In HCL2, a data block looks something up when the template is read: ` + "`data \"ncloud-image\" \"base\" { os = \"Ubuntu 22.04\" }`" + ` is then
+` + "`data.ncloud-image.base.number`" + `. ` + "`tfbake run`" + ` asks the account (with ` + "`-local`" + ` the simulated cloud); ` + "`tfbake validate`" + ` asks with
+` + "`-evaluate-datasources`" + ` only. [examples/vpc-kvm-hcl](../examples/vpc-kvm-hcl) uses all three. All of them take ` + "`region`, `site`, `access_key` and `secret_key`" + `;
+left out, they come from the environment, not from a source.
+
+| data source | arguments | answer |
+|---|---|---|
+| ` + "`ncloud-image`" + ` | ` + "`os`" + `: words of the operating system (` + "`\"Ubuntu 22.04\"`, `\"rocky 8\"`, `\"Windows 2019 en\"`" + `): NAVER Cloud's plain image of it, of the highest version that fits; ` + "`name`" + ` (` + "`*`" + ` stands for anything) or ` + "`name_prefix`" + `; ` + "`own`" + `: only your images, or none of them; ` + "`most_recent`" + `: the latest of several, which is an error otherwise; ` + "`platform`" + ` (` + "`vpc`" + `, ` + "`classic`" + `); ` + "`hypervisor`" + ` (KVM for ` + "`os`" + `) | ` + "`number`, `product_code`, `name`, `description`, `hypervisor`, `platform`, `own`, `created`; and, of `server_image_number`, `server_image_product_code`, `member_server_image_no`" + `, the one the source is to set, the others null |
+| ` + "`ncloud-spec`" + ` | ` + "`cpu`, `memory`" + ` (GB): at least so many; ` + "`gpu`" + `; ` + "`generation`" + `; ` + "`server_image_number`" + ` or, on Classic, XEN and RHV, ` + "`server_image_product_code`" + ` that it must fit; ` + "`platform`, `hypervisor`" + ` | the smallest: ` + "`code`, `name`, `cpu`, `memory`, `generation`; `server_spec_code` or `server_product_code`" + ` |
+| ` + "`ncloud-subnet`" + ` | ` + "`vpc`" + ` (name) or ` + "`vpc_no`" + `, ` + "`name`, `type`" + ` (public, private), ` + "`zone`" + ` | the first that is running: ` + "`subnet_no`, `vpc_no`, `name`, `vpc`, `cidr`, `zone`, `type`" + ` |
+| ` + "`http`" + ` | ` + "`url`, `method`, `request_headers`, `request_body`" + ` | ` + "`body`, `request_headers`" + ` |
+| ` + "`null`" + ` | ` + "`input`" + ` | ` + "`output`" + ` |
 `
