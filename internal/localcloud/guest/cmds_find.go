@@ -33,7 +33,6 @@ type finder struct {
 	maxDepth int
 	minDepth int
 	depthOpt bool
-	xdev     bool
 	acted    bool
 	batches  []*batch
 	quit     bool
@@ -306,7 +305,7 @@ func (f *finder) primary() (test, error) {
 	case "-maxdepth", "-mindepth":
 		n, err := strconv.Atoi(arg)
 		if err != nil {
-			return nil, fmt.Errorf("Expected a positive decimal integer argument to %s", op)
+			return nil, fmt.Errorf("expected a positive decimal integer argument to %s", op)
 		}
 		if op == "-maxdepth" {
 			f.maxDepth = n

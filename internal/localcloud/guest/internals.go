@@ -472,8 +472,7 @@ func (sh *shell) read(ctx context.Context, hc interp.HandlerContext, p *proc, ar
 			f.SetReadDeadline(time.Now().Add(timeout))
 			defer f.SetReadDeadline(time.Time{})
 		}
-		stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) })
-		defer stop()
+		defer endReads(ctx, f)()
 	}
 	buf := make([]byte, 1)
 	esc := false
@@ -750,8 +749,8 @@ func cmdKill(p *proc) int {
 
 func (p *proc) signalPID(target, sig string, probe bool) error {
 	// A job started with & belongs to the shell.
-	for sh := p.sh; sh != nil; {
-		if j := sh.findJob(target); j != nil {
+	if p.sh != nil {
+		if j := p.sh.findJob(target); j != nil {
 			select {
 			case <-j.done:
 				return syscall.ESRCH
@@ -763,7 +762,6 @@ func (p *proc) signalPID(target, sig string, probe bool) error {
 			}
 			return nil
 		}
-		break
 	}
 	pid, err := strconv.Atoi(target)
 	if err != nil {

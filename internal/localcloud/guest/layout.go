@@ -180,12 +180,6 @@ func (b *builder) link(target, name string) {
 	}
 }
 
-func (b *builder) group(name string, gid int) {
-	if b.err == nil {
-		b.err = b.Chown(name, -1, gid, true)
-	}
-}
-
 func layLinux(v *view, s system) error {
 	b := &builder{view: v}
 	b.err = v.Chmod("/", 0o755)

@@ -32,7 +32,6 @@ type process struct {
 	pid, ppid int
 	user      string
 	args      []string
-	tty       string
 	started   time.Time
 	kill      context.CancelCauseFunc
 }
@@ -157,8 +156,6 @@ func (p *proc) abs(name string) string {
 	}
 	return strings.TrimSuffix(p.dir, "/") + "/" + name
 }
-
-func (p *proc) getenv(k string) string { return p.env[k] }
 
 // with returns a copy to start something else from.
 func (p *proc) with(change func(*proc)) *proc {
@@ -363,12 +360,7 @@ func (p *proc) run(file string, argv []string) (code int) {
 	defer kill(nil)
 	if in, ok := q.in.(*os.File); ok && in != nil {
 		// Reading a pipe must end when the process does.
-		stop := context.AfterFunc(q.ctx, func() { in.SetReadDeadline(time.Now()) })
-		defer func() {
-			if !stop() {
-				in.SetReadDeadline(time.Time{})
-			}
-		}()
+		defer endReads(q.ctx, in)()
 	}
 	if !q.g.addProcess(&process{pid: q.pid, ppid: q.ppid, user: q.who.name, args: argv, started: time.Now(), kill: kill}) {
 		return q.failCode(254, "fork: Resource temporarily unavailable (the simulated server runs too many processes)")
@@ -387,6 +379,21 @@ func (p *proc) run(file string, argv []string) (code int) {
 		}
 	}()
 	return q.load(file, argv, 0)
+}
+
+// endReads makes reads of a pipe fail when the context ends. The result undoes that: the pipe may have other readers.
+func endReads(ctx context.Context, in *os.File) (undo func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		in.SetReadDeadline(time.Now())
+		close(ended)
+	})
+	return func() {
+		if !stop() {
+			<-ended
+			in.SetReadDeadline(time.Time{})
+		}
+	}
 }
 
 // load looks into the file as the kernel would: a stub of a simulated program, a script, or nothing that can run.

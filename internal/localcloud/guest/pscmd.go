@@ -561,7 +561,7 @@ func init() {
 				}
 				kind := strings.ToLower(b.text(1, "itemtype", "type"))
 				guestPath := c.run.w.path(n)
-				fi, err := c.run.w.v.Stat(guestPath)
+				_, err := c.run.w.v.Stat(guestPath)
 				if strings.HasPrefix("directory", kind) && kind != "" {
 					if err == nil && !b.sw("force") {
 						c.complain(b, fmt.Sprintf("New-Item : An item with the specified name %s already exists.", c.run.w.abs(n)))
@@ -582,8 +582,8 @@ func init() {
 					c.complain(b, fmt.Sprintf("New-Item : Could not find a part of the path '%s'.", c.run.w.abs(n)))
 					continue
 				}
-				if fi, err = c.run.w.v.Stat(guestPath); err == nil {
-					c.out(c.itemInfo(c.run.w.abs(n), fi))
+				if made, serr := c.run.w.v.Stat(guestPath); serr == nil {
+					c.out(c.itemInfo(c.run.w.abs(n), made))
 				}
 			}
 		},

@@ -47,7 +47,7 @@ func psParse(src string) (b *psBlock, err error) {
 				panic(r)
 			}
 			line := 1 + strings.Count(string(p.src[:min(p.pos, len(p.src))]), "\n")
-			err = fmt.Errorf("At line:%d: %s", line, se.msg)
+			err = fmt.Errorf("at line:%d: %s", line, se.msg)
 		}
 	}()
 	return p.block(0), nil

@@ -1022,7 +1022,8 @@ func (c *psCtx) method(v any, name string, args []any) any {
 		}
 		return psString(v)
 	case "gettype":
-		n := strings.Title(string(psTypeOf(v))) //nolint:staticcheck // ASCII names
+		n := string(psTypeOf(v))
+		n = strings.ToUpper(n[:1]) + n[1:]
 		if o, ok := v.(*psObject); ok {
 			n = o.typ
 			if m := o.methods["gettype"]; m != nil {

@@ -228,11 +228,7 @@ func (s *scp) send(patterns []string) {
 	if err := s.answer(); err != nil {
 		return
 	}
-	var names []string
-	for _, pat := range patterns {
-		names = append(names, pat)
-	}
-	for _, n := range names {
+	for _, n := range patterns {
 		if err := s.sendOne(n, 0); err == errSCPEnd {
 			return
 		}

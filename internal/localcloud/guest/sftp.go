@@ -47,7 +47,7 @@ func (s sftpFS) Fileread(r *sftp.Request) (io.ReaderAt, error) {
 		return f, nil
 	}
 	if s.v.isDir(name) {
-		return nil, errors.New("Is a directory")
+		return nil, errors.New("is a directory")
 	}
 	f, err := s.v.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
@@ -118,12 +118,12 @@ func (s sftpFS) Filecmd(r *sftp.Request) error {
 		return sftpError(s.v.Rename(name, to))
 	case "Rmdir":
 		if fi, err := s.v.Lstat(name); err == nil && !fi.IsDir() {
-			return errors.New("Not a directory")
+			return errors.New("not a directory")
 		}
 		return sftpError(s.v.Remove(name))
 	case "Remove":
 		if fi, err := s.v.Lstat(name); err == nil && fi.IsDir() {
-			return errors.New("Is a directory")
+			return errors.New("is a directory")
 		}
 		return sftpError(s.v.Remove(name))
 	case "Mkdir":

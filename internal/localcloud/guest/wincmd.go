@@ -42,7 +42,6 @@ type batch2 struct {
 	args  []string
 	code  int
 	done  bool
-	echo  bool
 	steps int
 	delay bool
 }
