@@ -82,13 +82,25 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 }
 
 // quietly keeps the protocol library's log off our standard error. In a plugin process terraform reads that log and filters
-// it; here nobody does. The library's sink for such cases is off unless TF_LOG asks for it.
+// it; here nobody does, and it would pass by all that hides secrets.
 func quietly() grpc.UnaryServerInterceptor {
-	sink := tfsdklog.ContextWithTestLogging(context.Background(), "tfbake")
+	sink := silence()
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		return handler(withValues{ctx, sink}, req)
 	}
 }
+
+// silence is the library's sink for where no terraform reads the log. It is off unless the environment asks for it, so that is
+// asked without what a user may have set for terraform.
+var silence = sync.OnceValue(func() context.Context {
+	for _, name := range []string{"TF_LOG", "TF_LOG_PATH", "TF_LOG_PATH_MASK", "TF_ACC_LOG_PATH"} {
+		if v, ok := os.LookupEnv(name); ok {
+			os.Unsetenv(name)
+			defer os.Setenv(name, v)
+		}
+	}
+	return tfsdklog.ContextWithTestLogging(context.Background(), "tfbake")
+})
 
 // withValues is a context with another one's values beside its own.
 type withValues struct {
