@@ -196,12 +196,17 @@ type Hold struct {
 	run   string
 	work  string // directory of the note
 	owner Owner
-	lost  func(error)
+	// before is who held a claimed run last; nil: it had been given up.
+	before *Owner
+	after  *Owner // who is left in the note by Release; nil: nobody
+	lost   func(error)
 
 	mu   sync.Mutex // guards tf and note
 	tf   *terraform.Terraform
 	note Note
 	over bool
+
+	deleting bool
 
 	dirty chan struct{}
 	stop  context.CancelFunc
@@ -227,7 +232,7 @@ func (s *Store) Create(ctx context.Context, run *journal.Run, lost func(error)) 
 	if err := h.read(run.Dir); err != nil {
 		return nil, err
 	}
-	if err := h.push(ctx, 0); err != nil {
+	if err := h.push(ctx, stamp{}); err != nil {
 		err = fmt.Errorf("share run %s: %w", h.run, err)
 		if !s.Backend.PerKey() && h.tf.SelectWorkspace(ctx, "default") == nil {
 			err = errors.Join(err, h.tf.DeleteWorkspace(ctx, noteName(h.run)))
@@ -266,7 +271,7 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 	if h.tf, err = h.store.open(ctx, h.work, h.run, false); err != nil {
 		return fmt.Errorf("run %s: %w", h.run, err)
 	}
-	note, serial, err := pull(ctx, h.tf)
+	note, at, err := pull(ctx, h.tf)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", h.run, err)
 	}
@@ -274,12 +279,12 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 		if !o.Unlock || held.here() {
 			return &BusyError{Run: h.run, Owner: *held}
 		}
-		if note, serial, err = h.watchDeath(ctx, *held, o); err != nil {
+		if note, at, err = h.watchDeath(ctx, *held, o); err != nil {
 			return err
 		}
 	}
-	h.note = note
-	if err := h.push(ctx, serial); err != nil {
+	h.note, h.before = note, note.Owner
+	if err := h.push(ctx, at); err != nil {
 		var c *terraform.ConflictError
 		if errors.As(err, &c) {
 			if now, _, err := pull(ctx, h.tf); err == nil && now.Owner != nil {
@@ -289,29 +294,30 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 		return fmt.Errorf("take over run %s: %w", h.run, err)
 	}
 	if err := h.waitForTerraform(ctx, o); err != nil {
+		h.after = h.before // whose lock it may be, for the next who asks
 		return errors.Join(err, h.Release(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
 
 // watchDeath waits for a sign of life of an owner on another machine; without one within two beats it counts as dead.
-func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, uint64, error) {
+func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, stamp, error) {
 	watch := 2*beatEvery + 5*time.Second
 	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watch)
 	select {
 	case <-time.After(watch):
 	case <-ctx.Done():
-		return Note{}, 0, context.Cause(ctx)
+		return Note{}, stamp{}, context.Cause(ctx)
 	}
-	note, serial, err := pull(ctx, h.tf)
+	note, at, err := pull(ctx, h.tf)
 	if err != nil {
-		return note, serial, fmt.Errorf("run %s: %w", h.run, err)
+		return note, at, fmt.Errorf("run %s: %w", h.run, err)
 	}
 	if now := note.Owner; now != nil && (now.ID != held.ID || now.Beat.After(held.Beat)) {
-		return note, serial, &BusyError{Run: h.run, Owner: *now}
+		return note, at, &BusyError{Run: h.run, Owner: *now}
 	}
 	o.Say("%s gave no sign of life: breaking its hold on run %s", held, h.run)
-	return note, serial, nil
+	return note, at, nil
 }
 
 // waitForTerraform makes sure that no terraform works on the run's own state: a dead tfbake's may be finishing a create.
@@ -341,12 +347,19 @@ func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 	return e
 }
 
-// who tells whose a lock of terraform's is. PostgreSQL's advisory locks name nobody; the run's last owner is the best guess then.
+// who tells whose a lock of terraform's is. Not every backend names it; the run's last owner is the best guess then.
 func (h *Hold) who(l terraform.Lock) string {
-	if h.store.Backend.Type == "pg" || l.Who == "" {
-		return "held by a terraform whose name the backend does not tell"
+	if l.Who != "" && h.store.Backend.Type != "pg" {
+		return fmt.Sprintf("%s by %s since %s, lock %s", l.Operation, l.Who, l.Created, l.ID)
 	}
-	return fmt.Sprintf("%s by %s since %s, lock %s", l.Operation, l.Who, l.Created, l.ID)
+	text := "of a terraform that the backend does not name"
+	if l.ID != "" && h.store.Backend.Type != "pg" {
+		text = "lock " + l.ID + " " + text
+	}
+	if h.before != nil {
+		text += "; the run's last owner: " + h.before.String()
+	}
+	return text
 }
 
 // inState does something in the run's own state, then returns to the note.
@@ -467,7 +480,11 @@ func (h *Hold) beat(ctx context.Context, dir string) {
 				return
 			}
 		}
-		if err := h.publish(ctx, dir); err != nil && ctx.Err() == nil {
+		// A push that is under way is finished, also when the run ends meanwhile: an interrupted one may keep the lock for a while.
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		err := h.publish(call, dir)
+		cancel()
+		if err != nil && ctx.Err() == nil {
 			var taken *BusyError
 			if errors.As(err, &taken) {
 				h.lost(err)
@@ -489,7 +506,12 @@ func (h *Hold) told(dir string, e journal.Entry) error {
 	switch {
 	case e.Step == journal.End && e.Data["left"] == "0":
 		// Nothing is left to look after, by the API's word.
-		if err := h.delete(); err != nil {
+		err := h.delete()
+		for try := 1; err != nil && try < 3; try++ {
+			time.Sleep(time.Duration(try) * time.Second)
+			err = h.delete()
+		}
+		if err != nil {
 			h.store.Log.Info("the shared state of run %s could not be removed, `tfbake cleanup %s` tries again: %s", h.run, h.run, err)
 		}
 		return nil
@@ -547,7 +569,7 @@ func (h *Hold) publish(ctx context.Context, dir string) error {
 	if h.over {
 		return nil
 	}
-	there, serial, err := pull(ctx, h.tf)
+	there, at, err := pull(ctx, h.tf)
 	if err != nil {
 		return err
 	}
@@ -562,7 +584,7 @@ func (h *Hold) publish(ctx context.Context, dir string) error {
 	if err := h.read(dir); err != nil {
 		return err
 	}
-	return h.push(ctx, serial)
+	return h.push(ctx, at)
 }
 
 // read takes journal and files from the run directory.
@@ -584,22 +606,25 @@ func (h *Hold) read(dir string) error {
 	return nil
 }
 
-// push writes h.note as ours over the note of that serial.
-func (h *Hold) push(ctx context.Context, serial uint64) error {
+// push writes h.note as ours over the note with that stamp.
+func (h *Hold) push(ctx context.Context, over stamp) error {
 	h.owner.Beat = time.Now().UTC().Truncate(time.Second)
 	owner := h.owner
 	h.note.Owner = &owner
-	return h.write(ctx, serial)
+	return h.write(ctx, over)
 }
 
-func (h *Hold) write(ctx context.Context, serial uint64) error {
+func (h *Hold) write(ctx context.Context, over stamp) error {
+	if over.lineage == "" {
+		over.lineage = noteName(h.run)
+	}
 	h.note.Format = 1
 	text, err := json.Marshal(h.note)
 	if err != nil {
 		return err
 	}
 	b, err := json.Marshal(stateFile{
-		Version: 4, TerraformVersion: h.store.Binary.Version, Serial: serial + 1, Lineage: noteName(h.run),
+		Version: 4, TerraformVersion: h.store.Binary.Version, Serial: over.serial + 1, Lineage: over.lineage,
 		Outputs:   map[string]output{outputName: {Value: string(text), Type: "string", Sensitive: true}},
 		Resources: []any{},
 	})
@@ -628,12 +653,12 @@ func (h *Hold) Release(ctx context.Context) error {
 		return nil
 	}
 	h.over = true
-	there, serial, err := pull(ctx, h.tf)
+	there, at, err := pull(ctx, h.tf)
 	if err != nil || there.Owner == nil || there.Owner.ID != h.owner.ID {
 		return err
 	}
-	h.note.Owner = nil
-	if err := h.write(ctx, serial); err != nil {
+	h.note.Owner = h.after
+	if err := h.write(ctx, at); err != nil {
 		return fmt.Errorf("give up run %s: %w", h.run, err)
 	}
 	return nil
@@ -667,23 +692,27 @@ func (h *Hold) delete() error {
 	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.over {
+	if h.over && !h.deleting {
 		return nil
 	}
-	h.over = true
-	there, serial, err := pull(ctx, h.tf)
-	if err != nil {
-		return err
-	}
-	if there.Owner != nil && there.Owner.ID != h.owner.ID {
-		return &BusyError{Run: h.run, Owner: *there.Owner}
-	}
-	if h.store.Backend.PerKey() {
-		h.note = Note{Format: 1}
-		return h.write(ctx, serial)
-	}
-	if err := h.tf.SelectWorkspace(ctx, "default"); err != nil {
-		return err
+	if !h.deleting {
+		there, at, err := pull(ctx, h.tf)
+		if err != nil {
+			return err
+		}
+		if there.Owner != nil && there.Owner.ID != h.owner.ID {
+			h.over = true
+			return &BusyError{Run: h.run, Owner: *there.Owner}
+		}
+		h.over = true
+		if h.store.Backend.PerKey() {
+			h.note = Note{Format: 1}
+			return h.write(ctx, at)
+		}
+		if err := h.tf.SelectWorkspace(ctx, "default"); err != nil {
+			return err
+		}
+		h.deleting = true // from here on the directory no longer sees the note
 	}
 	if err := h.tf.DeleteWorkspace(ctx, stateName(h.run)); err != nil {
 		return err
@@ -709,34 +738,42 @@ type output struct {
 
 const outputName = "tfbake_run"
 
-// pull reads a note and its serial. A state without one is ErrNone.
-func pull(ctx context.Context, tf *terraform.Terraform) (Note, uint64, error) {
+// stamp is which version of a note it is. The lineage is not always the one that was written first: terraform gives a state
+// that was never there a new one (http).
+type stamp struct {
+	serial  uint64
+	lineage string
+}
+
+// pull reads a note and its stamp. A state without one is ErrNone.
+func pull(ctx context.Context, tf *terraform.Terraform) (Note, stamp, error) {
 	var n Note
 	text, err := tf.PullState(ctx)
 	if err != nil {
-		return n, 0, err
+		return n, stamp{}, err
 	}
 	if len(text) == 0 {
-		return n, 0, ErrNone
+		return n, stamp{}, ErrNone
 	}
 	var f stateFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return n, 0, fmt.Errorf("read the run's note: %w", err)
+		return n, stamp{}, fmt.Errorf("read the run's note: %w", err)
 	}
+	at := stamp{f.Serial, f.Lineage}
 	out, ok := f.Outputs[outputName]
 	if !ok {
-		return n, f.Serial, ErrNone
+		return n, at, ErrNone
 	}
 	if err := json.Unmarshal([]byte(out.Value), &n); err != nil {
-		return n, f.Serial, fmt.Errorf("read the run's note: %w", err)
+		return n, at, fmt.Errorf("read the run's note: %w", err)
 	}
 	if n.Format != 1 {
-		return n, f.Serial, fmt.Errorf("the run's note has format %d, which a newer tfbake writes", n.Format)
+		return n, at, fmt.Errorf("the run's note has format %d, which a newer tfbake writes", n.Format)
 	}
 	if n.Journal == "" {
-		return n, f.Serial, ErrNone // emptied
+		return n, at, ErrNone // emptied
 	}
-	return n, f.Serial, nil
+	return n, at, nil
 }
 
 // BusyError says that somebody else works on the run.

@@ -115,11 +115,13 @@ type Lock struct{ ID, Who, Operation, Created string }
 
 var (
 	lockLine = regexp.MustCompile(`(?m)^[│\s]*(ID|Operation|Who|Created):[ \t]+(.+?)\s*$`)
-	escapes  = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	// Source: Terraform's internal/backend/remote-state/http/client.go.
+	existingLock = regexp.MustCompile(`remote state already locked:[│\s]*ID=([0-9A-Za-z-]+)`)
+	escapes      = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 )
 
 // LockOf tells whether an operation failed because somebody holds the state's lock, and what is known of that lock. Not
-// every backend tells the truth: pg names the one who asks.
+// every backend tells the truth: pg names the one who asks, http tells nothing but the id.
 func LockOf(err error) (Lock, bool) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -145,6 +147,9 @@ func LockOf(err error) (Lock, bool) {
 		case "Created":
 			l.Created = m[2]
 		}
+	}
+	if m := existingLock.FindStringSubmatch(all); m != nil {
+		l = Lock{ID: m[1]} // http: the rest is about the one who asks
 	}
 	return l, true
 }

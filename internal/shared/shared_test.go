@@ -1,0 +1,241 @@
+//go:build unix
+
+package shared
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/pgtest"
+	"github.com/tfbake/tfbake/internal/terraform"
+)
+
+// told is a Log that keeps its lines.
+type told struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *told) Info(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(&s.b, format+"\n", args...)
+}
+
+func (s *told) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
+
+func newStore(t *testing.T, b *config.Backend, environ ...string) *Store {
+	t.Helper()
+	bin, err := terraform.Find(t.Context(), terraform.FindOptions{SearchPath: os.Getenv("PATH")})
+	if err != nil {
+		t.Skip(err)
+	}
+	all := append(os.Environ(), environ...)
+	return &Store{Backend: b, Binary: bin, Log: &told{}, Doing: "test", Env: func(dir string) map[string]string {
+		return terraform.Environment(terraform.EnvOptions{Environ: all, Dir: dir, Pass: b.EnvNames(all)})
+	}}
+}
+
+func newRun(t *testing.T) *journal.Run {
+	t.Helper()
+	id := journal.NewRunID(time.Now())
+	r, err := journal.Create(filepath.Join(t.TempDir(), "runs"), journal.Facts{RunID: id, Name: "tfb-" + id, ImageName: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// stateServer is a server for terraform's http backend, with locks. Its protocol: GET, POST, LOCK and UNLOCK of an address;
+// LOCK of what is locked is 423 with the lock's description.
+type stateServer struct {
+	mu            sync.Mutex
+	states, locks map[string]string
+}
+
+func (s *stateServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	key := r.URL.Path
+	switch r.Method {
+	case "GET":
+		if s.states[key] == "" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		io.WriteString(w, s.states[key])
+	case "POST":
+		s.states[key] = string(body)
+	case "LOCK":
+		if s.locks[key] != "" {
+			w.WriteHeader(http.StatusLocked)
+			io.WriteString(w, s.locks[key])
+			return
+		}
+		s.locks[key] = string(body)
+	case "UNLOCK":
+		delete(s.locks, key)
+	}
+}
+
+func (s *stateServer) backend(t *testing.T) *config.Backend {
+	t.Helper()
+	s.states, s.locks = map[string]string{}, map[string]string{}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	address := cty.StringVal(server.URL + "/{run}")
+	return &config.Backend{Type: "http", Args: map[string]cty.Value{"address": address, "lock_address": address, "unlock_address": address}}
+}
+
+func say(t *testing.T, said *strings.Builder) func(string, ...any) {
+	return func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) }
+}
+
+func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
+	t.Parallel()
+	var server stateServer
+	store := newStore(t, server.backend(t))
+	run := newRun(t)
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its tfbake dies: nobody gives the run up, and the process is gone.
+	h.end()
+	h.owner.Start = "long ago"
+	_, at, err := pull(t.Context(), h.tf)
+	if err == nil {
+		err = h.push(t.Context(), at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := run.Facts.RunID
+	lock, _ := json.Marshal(map[string]string{"ID": "11111111-2222-3333-4444-555555555555", "Operation": "OperationTypeApply", "Who": "ci@gone", "Version": "1.11.4", "Created": "2026-01-02T03:04:05Z", "Path": ""})
+	server.mu.Lock()
+	server.locks["/"+id] = string(lock)
+	server.mu.Unlock()
+
+	var said strings.Builder
+	_, _, err = store.Claim(t.Context(), id, ClaimOptions{Say: say(t, &said), Wait: time.Second})
+	var locked *LockedError
+	if !errors.As(err, &locked) || !strings.Contains(err.Error(), "11111111-2222-3333-4444-555555555555") || !strings.Contains(err.Error(), "the run's last owner: tfbake test, pid") || !strings.Contains(err.Error(), "-unlock") {
+		t.Fatalf("a locked state: %v", err)
+	}
+	said.Reset()
+	h, note, err := store.Claim(t.Context(), id, ClaimOptions{Unlock: true, Say: say(t, &said)})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	if !strings.Contains(said.String(), "breaking terraform's lock on run "+id+": lock 11111111-2222-3333-4444-555555555555 of a terraform that the backend does not name") {
+		t.Errorf("said: %s", said.String())
+	}
+	if rec, err := note.Record(time.Now()); err != nil || rec.Facts.ImageName != "web" {
+		t.Errorf("note %+v, %v", rec, err)
+	}
+	if err := h.delete(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.Claim(t.Context(), id, ClaimOptions{Say: say(t, &said)}); !errors.Is(err, ErrNone) {
+		t.Errorf("a run that is over: %v", err)
+	}
+}
+
+func TestOneOfManyGetsARun(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t)
+	store := newStore(t, &config.Backend{Type: "pg", Args: map[string]cty.Value{"schema_name": cty.StringVal("s")}}, "PG_CONN_STR="+pg.ConnStr)
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.Claim(t.Context(), id, ClaimOptions{Unlock: true, Say: t.Logf}); !errors.As(err, new(*BusyError)) {
+		t.Fatalf("a run at work was given away: %v", err)
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var won []*Hold
+	for range 4 {
+		wg.Go(func() {
+			h, _, err := store.Claim(context.WithoutCancel(t.Context()), id, ClaimOptions{Say: t.Logf, Wait: time.Second})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won = append(won, h)
+			} else if !errors.As(err, new(*BusyError)) {
+				t.Errorf("a loser: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(won) != 1 {
+		t.Fatalf("%d of four got the run", len(won))
+	}
+
+	// Another machine that has been silent for long is dead; one that has not is left alone.
+	dead := won[0]
+	elsewhere := func(silent time.Duration) {
+		t.Helper()
+		_, at, err := pull(t.Context(), dead.tf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.note.Owner = &Owner{ID: "other", Host: "runner-7", PID: 1, Doing: "run", Machine: "another", Beat: time.Now().Add(-silent)}
+		if err := dead.write(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere(time.Minute)
+	if _, _, err := store.Claim(t.Context(), id, ClaimOptions{Say: t.Logf}); !errors.As(err, new(*BusyError)) || !strings.Contains(err.Error(), "runner-7") {
+		t.Errorf("another machine's run: %v", err)
+	}
+	elsewhere(deadAfter + time.Second)
+	again, _, err := store.Claim(t.Context(), id, ClaimOptions{Say: t.Logf})
+	if err != nil {
+		t.Fatalf("a dead machine's run: %v", err)
+	}
+
+	// A hold that was taken over says so, writes nothing any more, and removes nothing.
+	lost := make(chan error, 1)
+	if err := again.Bind(t.Context(), run, func(err error) { lost <- err }); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere(0)
+	if err := run.Begin(journal.Apply, nil); !errors.As(err, new(*BusyError)) {
+		t.Errorf("a step of a run that was taken over: %v", err)
+	}
+	select {
+	case err := <-lost:
+		if !strings.Contains(err.Error(), "runner-7") {
+			t.Errorf("lost: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was told")
+	}
+	run.End(0, nil)
+	if runs, err := store.List(t.Context()); err != nil || len(runs) != 1 || runs[0].Note.Owner.ID != "other" {
+		t.Errorf("after the end of one that was taken over: %+v, %v", runs, err)
+	}
+}
