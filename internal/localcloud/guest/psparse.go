@@ -1375,9 +1375,27 @@ func (p *psParser) primary() psExpr {
 		return p.hashtable()
 	case c == '(':
 		p.pos++
-		e := p.pipelineExpr()
+		p.space(true)
+		start := p.pos
+		target, op, ok := p.assignment()
+		if !ok {
+			p.pos = start
+			e := p.pipelineExpr()
+			p.expect(")")
+			return e
+		}
+		// An assignment in parentheses has the value it assigns.
+		p.space(true)
+		value := p.statement()
 		p.expect(")")
-		return e
+		return func(c *psCtx) any {
+			v := psValue(c.collect(value))
+			if op != "" {
+				v = psArith(c, op, target.get(c), v)
+			}
+			target.set(c, v)
+			return v
+		}
 	case c == '{':
 		b := p.braces()
 		return func(c *psCtx) any { return c.bind(b) }

@@ -172,6 +172,7 @@ func TestPowerShell(t *testing.T) {
 		{`Invoke-WebRequest http://example.com -OutFile C:\x`, "", 1},
 		{`$ProgressPreference='SilentlyContinue'; if (Test-Path variable:global:ProgressPreference) { "has" }`, "has\r\n", 0},
 		{`Get-Content 'C:\..\..\etc\passwd' -ErrorAction SilentlyContinue; [IO.File]::Exists('C:\..\..\..\etc\passwd')`, "False\r\n", 0},
+		{`$n = 3; while (($n = $n - 1) -gt 0) { "n$n" }`, "n2\r\nn1\r\n", 0},
 		{`if (`, "", 1},
 	} {
 		out, errOut, code, err := c.RunPSWithString(tc.script, "")
