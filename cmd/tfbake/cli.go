@@ -158,6 +158,10 @@ func Main(args []string, h host) int {
 	}
 	switch name := strings.TrimLeft(args[0], "-"); name {
 	case "h", "help":
+		if len(args) == 2 && !strings.HasPrefix(args[1], "-") {
+			args = []string{args[1], "-h"} // tfbake help run
+			break
+		}
 		usage(h.stdout)
 		return exitOK
 	case "v":
@@ -207,27 +211,38 @@ func usage(w io.Writer) {
 // flags is a command's flag set. Flags may stand before and after the arguments, with one dash or two.
 type flags struct {
 	*flag.FlagSet
+	args string
 }
 
 func (a *app) flags(name, args, about string) flags {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(a.stderr)
 	fs.Usage = func() {
-		fmt.Fprintf(fs.Output(), "Usage: tfbake %s [flags] %s\n\n%s\n\nFlags:\n", name, args, about)
-		fs.PrintDefaults()
+		fmt.Fprintf(fs.Output(), "Usage: %s\n\n%s\n", usageLine(name, args), about)
+		some := false
+		fs.VisitAll(func(*flag.Flag) { some = true })
+		if some {
+			fmt.Fprint(fs.Output(), "\nFlags:\n")
+			fs.PrintDefaults()
+		}
 	}
-	return flags{fs}
+	return flags{fs, args}
+}
+
+func usageLine(name, args string) string {
+	return strings.TrimSpace("tfbake " + name + " [flags] " + args)
 }
 
 // parse returns the arguments that are not flags; there must be between min and max of them.
 func (f flags) parse(args []string, min, max int) ([]string, error) {
 	var rest []string
 	for {
-		if err := f.FlagSet.Parse(args); err != nil {
+		if err := f.parseFlags(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				f.Usage()
 				return nil, err
 			}
-			return nil, &exitError{code: exitUsage} // flag has said what is wrong
+			return nil, f.misused(err)
 		}
 		args = f.Args()
 		if len(args) == 0 {
@@ -236,10 +251,35 @@ func (f flags) parse(args []string, min, max int) ([]string, error) {
 		rest, args = append(rest, args[0]), args[1:]
 	}
 	if len(rest) < min || len(rest) > max {
-		f.Usage()
-		return nil, failWith(exitUsage, fmt.Errorf("%s takes %s, got %d", f.Name(), arguments(min, max), len(rest)))
+		return nil, f.misused(fmt.Errorf("%s takes %s, got %d", f.Name(), arguments(min, max), len(rest)))
 	}
 	return rest, nil
+}
+
+// parseFlags is Parse without its page of flags, in which the one line that says what is wrong would be lost.
+func (f flags) parseFlags(args []string) error {
+	out, page := f.Output(), f.FlagSet.Usage
+	f.SetOutput(io.Discard)
+	f.FlagSet.Usage = func() {}
+	err := f.FlagSet.Parse(args)
+	f.SetOutput(out)
+	f.FlagSet.Usage = page
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		var known []string
+		f.VisitAll(func(g *flag.Flag) { known = append(known, g.Name) })
+		err = fmt.Errorf("%s has no flag -%s", f.Name(), name)
+		if near := ncloud.Nearest(name, known, 1); len(near) > 0 {
+			err = fmt.Errorf("%w; did you mean -%s?", err, near[0])
+		}
+	}
+	return err
+}
+
+func (f flags) misused(err error) error {
+	return failWith(exitUsage, fmt.Errorf("%w\nusage: %s (tfbake %s -h lists the flags)", err, usageLine(f.Name(), f.args), f.Name()))
 }
 
 func arguments(min, max int) string {

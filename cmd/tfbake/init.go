@@ -117,7 +117,7 @@ func (a *app) fetchProvider(ctx context.Context, bin terraform.Binary, p config.
 		return err
 	}
 	if err := tf.Init(ctx); err != nil {
-		return fmt.Errorf("the provider for %s (ncloud %s) cannot be had: %w; -local and -provider embedded need none", p, providerVersions[p], err)
+		return fmt.Errorf("the provider for %s (ncloud %s) cannot be had: %w\n-local and -provider embedded fetch none", p, providerVersions[p], err)
 	}
 	installed, err := filepath.Glob(filepath.Join(work, ".terraform", "providers", "*", "navercloudplatform", "ncloud", "*"))
 	if err != nil || len(installed) == 0 {

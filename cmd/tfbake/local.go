@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tfbake/tfbake/internal/localcloud"
 )
@@ -40,6 +42,10 @@ func cmdLocal(ctx context.Context, a *app, args []string) error {
 		return localInventory(ctx, a, args[1:])
 	case "reset":
 		return localReset(ctx, a, args[1:])
+	}
+	if h := strings.TrimLeft(args[0], "-"); h != args[0] && (h == "h" || h == "help") {
+		fmt.Fprint(a.stderr, "Usage: tfbake local serve|inventory|reset [flags]\n\nThe simulated cloud: serves it, prints what exists in it, deletes it. `tfbake local serve -h` lists the flags.\n")
+		return flag.ErrHelp
 	}
 	return failWith(exitUsage, fmt.Errorf("local knows serve, inventory and reset, not %q", args[0]))
 }

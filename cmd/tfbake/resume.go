@@ -154,7 +154,7 @@ func sameTemplate(f journal.Facts) error {
 		return fmt.Errorf("read the template of run %s: %w", f.RunID, err)
 	}
 	if digest != f.TemplateDigest {
-		return fmt.Errorf("%s is not the template that run %s began with: undo the change, or clean up the run and bake again", f.Template, f.RunID)
+		return fmt.Errorf("%s is not the template that run %s began with: undo the change (files it names, such as scripts, may change), or clean up the run and bake again", f.Template, f.RunID)
 	}
 	return nil
 }

@@ -270,6 +270,7 @@ func transportError(ctx context.Context, err error, connected bool) *APIError {
 	e := &APIError{Err: err, Transient: true, Uncertain: connected, unsent: !connected}
 	if ctx.Err() != nil { // the attempt's deadline, or the caller's end
 		e.Err = context.Cause(ctx)
+		e.ended = errors.Is(ctx.Err(), context.Canceled)
 	}
 	var unknown x509.UnknownAuthorityError
 	var verification *tls.CertificateVerificationError

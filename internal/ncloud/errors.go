@@ -39,6 +39,7 @@ type APIError struct {
 	Skew       time.Duration // this machine's clock minus the API's, when it is off by more than a minute
 	retryAfter time.Duration
 	unsent     bool  // no connection: certainly nothing happened
+	ended      bool  // the caller's context ended: the network is not to blame
 	Err        error // the transport's or parser's error, nil when the API refused
 }
 
@@ -62,6 +63,8 @@ func (e *APIError) reason() string {
 	switch {
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "no answer in time"
+	case e.ended && e.HTTPStatus == 0:
+		return "not done: " + e.Err.Error()
 	case e.Err != nil && e.HTTPStatus == 0:
 		return "cannot talk to the API: " + e.Err.Error()
 	case e.Err != nil:
@@ -105,7 +108,7 @@ func (e *APIError) Hint() string {
 		return "the private key is not that of the server's login key"
 	}
 	switch {
-	case e.unsent:
+	case e.unsent && !e.ended:
 		return "check the network, proxy settings and NCLOUD_API_GW"
 	case e.Uncertain:
 		return "whether it took effect is not known"

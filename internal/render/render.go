@@ -414,7 +414,11 @@ journal.jsonl
 func readme(r config.Resolved, o Options) []byte {
 	var b bytes.Buffer
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p("# Run %s", r.RunID)
+	if r.LoginKeyName == "" { // tfbake render: nothing exists, and no run of this id will
+		p("# Server `%s`", r.Name)
+	} else {
+		p("# Run %s", r.RunID)
+	}
 	p("")
 	from := ""
 	if o.TemplatePath != "" {
@@ -434,8 +438,12 @@ func readme(r config.Resolved, o Options) []byte {
 	p("    terraform init")
 	p("    terraform destroy -parallelism=4")
 	p("")
-	p("or `tfbake destroy %s`, which also removes the login key `%s` and afterwards asks the API whether", r.RunID, r.LoginKeyName)
-	p("anything of this run is left. OpenTofu (`tofu`) works as well.")
+	if r.LoginKeyName == "" {
+		p("OpenTofu (`tofu`) works as well. The module makes a login key; its private half is in the state in clear text.")
+	} else {
+		p("or `tfbake destroy %s`, which also removes the login key `%s` and afterwards asks the API whether", r.RunID, r.LoginKeyName)
+		p("anything of this run is left. OpenTofu (`tofu`) works as well.")
+	}
 	p("")
 	p("`init` fetches the official provider from the registry, or from the mirror your CLI configuration names. Everything")
 	p("this run made has a name that begins with `%s`, or a description that does.", r.Name)
@@ -445,7 +453,8 @@ func readme(r config.Resolved, o Options) []byte {
 	}
 	if o.CustomGateway {
 		p("")
-		p("The API was reached through a gateway of your own: set `NCLOUD_API_GW` as it was for the run.")
+		p("The API was reached through a gateway of its own: set `NCLOUD_API_GW` as it was for the run. After a `-local` run,")
+		p("`tfbake local serve`, in the directory the run began in, starts the simulated cloud and prints what to set.")
 	}
 	p("")
 	p("`terraform.tfstate` holds the text of `user_data`; treat it as you treat that.")
