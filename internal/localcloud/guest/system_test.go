@@ -245,7 +245,7 @@ func TestImage(t *testing.T) {
 	c := s.client()
 	want(t, c, "cloud-init status --wait >/dev/null; cat /etc/made-by-init; grep -c finished /var/log/cloud-init-output.log", "from init\n0\n1\n", 0)
 	want(t, c, "useradd -m app; mkdir -m 2750 /srv/d; ln -s /srv/d /srv/l; echo x > /srv/d/f; ln /srv/d/f /srv/d/g; chown app:app /srv/d/f; chmod 400 /srv/d/f; chmod 000 /srv/d; touch -d @1500000000 /srv/d/f", "", 0)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Fatal(err)

@@ -347,7 +347,7 @@ func TestWindowsImage(t *testing.T) {
 	if _, _, code, err := c.RunWithString(`echo kept> C:\kept.txt`, ""); code != 0 || err != nil {
 		t.Fatal(code, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Fatal(err)
