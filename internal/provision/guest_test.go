@@ -15,8 +15,8 @@ import (
 	"github.com/tfbake/tfbake/internal/redact"
 )
 
-// bootGuest boots a simulated server and returns its directory and SSH port.
-func bootGuest(t *testing.T, system string) (dir string, port int) {
+// bootGuest boots a simulated server and returns its directory, and the address of its port (22, 5985 or 5986).
+func bootGuest(t *testing.T, system string, of int, more ...func(*guest.Config)) (dir string, port int) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "guest")
 	if err := guest.NewRoot(dir, system); err != nil {
@@ -24,7 +24,7 @@ func bootGuest(t *testing.T, system string) (dir string, port int) {
 	}
 	var g *guest.Guest
 	booted := make(chan struct{})
-	g, err := guest.Boot(t.Context(), guest.Config{
+	c := guest.Config{
 		Dir: dir, Hostname: "tfb-test", OS: system, RootPassword: testPassword, FirstBoot: true,
 		OnPowerOff: func(reboot bool) {
 			<-booted
@@ -32,7 +32,11 @@ func bootGuest(t *testing.T, system string) (dir string, port int) {
 				g.Reboot(t.Context())
 			}
 		},
-	})
+	}
+	for _, f := range more {
+		f(&c)
+	}
+	g, err := guest.Boot(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +47,7 @@ func bootGuest(t *testing.T, system string) (dir string, port int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go g.Serve(l, 22)
+	go g.Serve(l, of)
 	return dir, l.Addr().(*net.TCPAddr).Port
 }
 
@@ -53,7 +57,7 @@ func TestGuests(t *testing.T) {
 	for system, method := range map[string]string{"ubuntu-22.04": "sftp", "rocky-8.10": "scp", "centos-7.9": ""} {
 		t.Run(system+" "+method, func(t *testing.T) {
 			t.Parallel()
-			dir, port := bootGuest(t, system)
+			dir, port := bootGuest(t, system, 22)
 			src, out := makeTree(t), t.TempDir()
 			b := template(t, `[
   {"type": "file", "source": `+quote(src)+`, "destination": "/opt"},
@@ -99,7 +103,74 @@ func TestGuests(t *testing.T) {
 
 func TestGuestRefusesWrongPassword(t *testing.T) {
 	t.Parallel()
-	_, port := bootGuest(t, "ubuntu-22.04")
+	_, port := bootGuest(t, "ubuntu-22.04", 22)
 	err := attemptSSH(t, Target{Host: "127.0.0.1", Port: port, User: "root", Password: "wrong"}, config.Communicator{}, 30*time.Second)
 	connectError(t, err, StageAuth, "by password")
+}
+
+// The Windows recipe of the builder's documentation: an init script opens WinRM, and sysprep shuts the server down.
+func TestWindowsGuest(t *testing.T) {
+	settlePause = 100 * time.Millisecond
+	defer func() { settlePause = 5 * time.Second }()
+	const recipe = `CreateObject("WScript.Shell").run("cmd.exe /c powershell Set-ExecutionPolicy RemoteSigned & winrm set winrm/config/service/auth @{Basic=""true""} & winrm set winrm/config/service @{AllowUnencrypted=""true""} & winrm quickconfig -q & sc config WinRM start= auto & winrm get winrm/config/service")`
+	down := make(chan bool, 10)
+	dir, port := bootGuest(t, "windows-2019", 5985, func(c *guest.Config) {
+		reboots := c.OnPowerOff
+		c.UserData = recipe
+		c.OnPowerOff = func(reboot bool) { down <- reboot; reboots(reboot) }
+	})
+	src, out := makeTree(t), t.TempDir()
+	script := filepath.Join(t.TempDir(), "setup.ps1")
+	os.WriteFile(script, []byte("Set-Content -Path C:\\greeting.txt -Value \"hello $env:NAME\"\r\nWrite-Output 'script ran'\r\n"), 0o600)
+	b := template(t, `[
+  {"type": "file", "source": `+quote(src)+`, "destination": "C:/app-dir"},
+  {"type": "file", "content": "port = 8080\n", "destination": "C:/app.conf"},
+  {"type": "powershell", "environment_vars": ["NAME=it's $me"], "inline": ["Write-Output \"inline $env:NAME\"", "Write-Output $env:PACKER_BUILD_NAME"]},
+  {"type": "powershell", "environment_vars": ["NAME=you"], "script": `+quote(script)+`},
+  {"type": "powershell", "elevated_user": "Administrator", "elevated_password": "`+testPassword+`", "inline": ["Write-Output elevated"]},
+  {"type": "windows-shell", "environment_vars": ["A=b c"], "inline": ["echo batch %A%"]},
+  {"type": "windows-restart"},
+  {"type": "file", "direction": "download", "source": "C:/greeting.txt", "destination": `+quote(out+"/")+`},
+  {"type": "file", "direction": "download", "source": "C:/app-dir/app/", "destination": `+quote(out+"/app")+`},
+  {"type": "powershell", "valid_exit_codes": [5], "inline": ["exit 5"]},
+  {"type": "powershell", "inline": ["$Env:SystemRoot\\System32\\Sysprep\\Sysprep.exe /oobe /generalize /shutdown /quiet \"/unattend:C:\\Program Files (x86)\\NBP\\nserver64.xml\" "]}
+]`)
+	target := Target{Host: "127.0.0.1", Port: port, User: "Administrator", Password: testPassword}
+	comm := config.Communicator{Type: "winrm", Timeout: 20 * time.Second}
+	c, err := Connect(t.Context(), comm, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := redact.New()
+	story, text := newStory(r)
+	err = Run(t.Context(), Options{Steps: b.Steps, Comm: c, Communicator: comm, Target: target, Story: story, Redactor: r,
+		Values: config.RunValues{BuildName: "web", BuilderType: "ncloud", Password: testPassword, WinRMPassword: testPassword}})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, want := range []string{"inline it's $me\n", "    web\n", "script ran\n", "    elevated\n", "batch b c\n", "The server has restarted"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the story lacks %q:\n%s", want, text)
+		}
+	}
+	if got, _ := os.ReadFile(out + "/greeting.txt"); strings.TrimSpace(string(got)) != "hello you" {
+		t.Errorf("greeting: %q", got)
+	}
+	if got, _ := os.ReadFile(out + "/app/etc/deep/er/secret"); string(got) != "content of etc/deep/er/secret" {
+		t.Errorf("a file came back as %q", got)
+	}
+	for _, want := range []bool{true, false} { // the restart, then sysprep's shutdown
+		select {
+		case reboot := <-down:
+			if reboot != want {
+				t.Errorf("reboot is %t, want %t", reboot, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the server has not gone down")
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "Temp", "*")); len(left) > 0 {
+		t.Errorf("left in the image: %q", left)
+	}
 }

@@ -251,6 +251,7 @@ func TestSCPRefusesNames(t *testing.T) {
 				io.ReadFull(stdin, make([]byte, 1))
 				io.WriteString(out, sent)
 				go io.Copy(io.Discard, stdin)
+				time.Sleep(100 * time.Millisecond) // until our side has done what it will
 				return 0, true
 			}
 		})
