@@ -255,7 +255,7 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 		defer baked.Wait()
 		defer os.WriteFile(flag, nil, 0o600)
 		var rows []runRow
-		for end := time.Now().Add(time.Minute); ; time.Sleep(300 * time.Millisecond) {
+		for end := time.Now().Add(150 * time.Second); ; time.Sleep(300 * time.Millisecond) {
 			if rows = there.rows(); len(rows) == 1 && strings.HasPrefix(rows[0].LastStep, "provisioner") {
 				break
 			} else if time.Now().After(end) {
