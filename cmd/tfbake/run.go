@@ -200,6 +200,7 @@ func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *
 		KeepDir:       o.keepDir,
 		Hard:          a.hard,
 		Asker:         a.choose,
+		ApplyRetries:  applyRetries(m.provider),
 		Now:           time.Now,
 	}
 }
@@ -231,6 +232,13 @@ func locator(b *config.Build, plan config.Resolved) func(terraform.Diagnostic) s
 		r := b.Source.Range(key)
 		return fmt.Sprintf("%s:%d:%d: %s", r.Filename, r.Start.Line, r.Start.Column, key)
 	}
+}
+
+func applyRetries(provider string) int {
+	if provider == officialProvider {
+		return 3
+	}
+	return 0
 }
 
 func (a *app) findTerraform(ctx context.Context, path string) (terraform.Binary, error) {

@@ -114,6 +114,9 @@ type Baker struct {
 	From          int
 	ProvisionOnly bool
 	Hard          context.Context // ends when the way down, too, is to be given up
+	// ApplyRetries is how often an apply that failed by what may pass is tried again. The embedded provider repeats the
+	// call itself, the official one does not.
+	ApplyRetries int
 	// Asker asks what to do about a failed step; nil when nobody is there.
 	Asker func(ctx context.Context, question string, choices string) (byte, error)
 	Now   func() time.Time

@@ -175,6 +175,15 @@ func (s *steps) loginKey(ctx context.Context) (key LoginKey, err error) {
 	return key, err
 }
 
+// retryPause is the pause before the first repetition of an apply; each further one is twice as long.
+const retryPause = 2 * time.Second
+
+// mayPass tells whether a failed apply is worth repeating.
+func mayPass(ctx context.Context, err error) bool {
+	var e *terraform.Error
+	return ctx.Err() == nil && errors.As(err, &e) && e.Transient()
+}
+
 // apply brings the server up. On a run that is resumed it finds everything in the state and changes nothing.
 func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) {
 	err = s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
@@ -187,6 +196,18 @@ func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) 
 	err = s.step(ctx, StageInfra, journal.Apply, nil, func() (notes, error) {
 		s.b.Story.Say("terraform: creating the server and what it needs")
 		server, err = s.parts.Infra.Apply(ctx)
+		for try := 1; try <= s.b.ApplyRetries && mayPass(ctx, err); try++ {
+			s.b.Story.Error("%s", firstLine(err))
+			s.b.Story.Say("that may pass: trying again in %s (%d of %d)", retryPause<<(try-1), try, s.b.ApplyRetries)
+			select {
+			case <-time.After(retryPause << (try - 1)):
+			case <-ctx.Done():
+				return nil, err
+			}
+			// What was created while its answer was lost is in no state; a second one would get in its way.
+			s.down().removeStrays(ctx, s.plan.Name)
+			server, err = s.parts.Infra.Apply(ctx)
+		}
 		return notes{"server_no": server.ID, "public_ip": server.PublicIP, "public_ip_no": server.PublicIPNo}, err
 	})
 	if err != nil {
