@@ -56,6 +56,9 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if o.all && len(dirs) == 0 {
+		a.story.Info("no run to clean up in %s", a.runsDir)
+	}
 	for _, dir := range dirs {
 		if ctx.Err() != nil {
 			errs = append(errs, context.Cause(ctx))

@@ -45,6 +45,7 @@ func resumeFlags(a *app, f flags) *runFlags {
 	o := &runFlags{parallel: 1}
 	o.templateFlags.register(f.FlagSet)
 	o.cloudFlags.register(f, a.getenv)
+	f.BoolVar(&o.changed, "changed", false, "take the template as it is now: its provisioners count, while server and image stay as they were chosen")
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
 	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
@@ -68,7 +69,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	if facts.Template == "" || facts.Template == "-" {
 		return failWith(exitUsage, fmt.Errorf("run %s cannot be resumed: its template came from standard input", facts.RunID))
 	}
-	if err := sameTemplate(facts); err != nil {
+	if err := sameTemplate(facts); err != nil && !o.changed {
 		return failWith(exitTemplate, err)
 	}
 	a.onInterrupt = "stopping; the run stays as it is"
@@ -154,7 +155,7 @@ func sameTemplate(f journal.Facts) error {
 		return fmt.Errorf("read the template of run %s: %w", f.RunID, err)
 	}
 	if digest != f.TemplateDigest {
-		return fmt.Errorf("%s is not the template that run %s began with: undo the change (files it names, such as scripts, may change), or clean up the run and bake again", f.Template, f.RunID)
+		return fmt.Errorf("%s is not the template that run %s began with: undo the change (files it names, such as scripts, may change), or add -changed to go on with its provisioners as they are now", f.Template, f.RunID)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type runFlags struct {
 	keepFor       time.Duration
 	template      string // of resume: where it is on this machine
 	provisionOnly bool
+	changed       bool
 	parallel      int
 	color         bool
 	timestamps    bool
@@ -328,6 +329,7 @@ func (a *app) tellKept(r bake.Result) {
 	s := a.story.Named(r.Build)
 	s.Say("kept: everything of run %s is still there, and may cost money", r.RunID)
 	s.Info("look:    terraform -chdir=%s state list", r.Dir)
+	s.Info("go on:   tfbake resume %s", r.RunID)
 	s.Info("destroy: tfbake destroy %s", r.RunID)
 	s.Info("%s/README.md says more", r.Dir)
 }

@@ -25,6 +25,7 @@ type runRow struct {
 	Platform string    `json:"platform"`
 	Region   string    `json:"region"`
 	LastStep string    `json:"last_step"`
+	Left     string    `json:"left,omitempty"` // resources, by the API's word, of a run that is over
 	Dir      string    `json:"dir"`
 	// Holder is who works on a run of the backend: process, machine, last sign of life.
 	Holder *shared.Owner `json:"holder,omitempty"`
@@ -67,7 +68,7 @@ func cmdRuns(ctx context.Context, a *app, args []string) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	heading, tail := "RUN\tSTATUS\tSTARTED\tBUILD\tIMAGE\tREGION\tLAST STEP", ""
+	heading, tail := "RUN\tSTATUS\tSTARTED\tBUILD\tIMAGE\tREGION\tLAST STEP\tLEFT", ""
 	if held {
 		heading += "\tHELD BY"
 	}
@@ -76,7 +77,7 @@ func cmdRuns(ctx context.Context, a *app, args []string) error {
 		if tail = ""; r.Holder != nil {
 			tail = "\t" + r.Holder.Short(time.Now())
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep, tail)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s\t%s%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep, left(r), tail)
 	}
 	return w.Flush()
 }
@@ -84,11 +85,22 @@ func cmdRuns(ctx context.Context, a *app, args []string) error {
 func row(r journal.Record) runRow {
 	out := runRow{Run: r.Facts.RunID, Status: r.Status(), Started: r.Facts.Started, Build: r.Facts.Build, Image: r.Facts.ImageName,
 		Platform: r.Facts.Platform, Region: r.Facts.Region, ImageNo: r.Value("image_no"), Dir: r.Dir}
+	if end, ok := r.Last(journal.End); ok {
+		out.Left = end.Data["left"]
+	}
 	if n := len(r.Entries); n > 0 {
 		e := r.Entries[n-1]
 		out.LastStep = fmt.Sprintf("%s (%s)", e.Step, e.State)
 	}
 	return out
+}
+
+// left says how many resources of a run are left, as far as that was asked.
+func left(r runRow) string {
+	if r.Left == "" {
+		return "?"
+	}
+	return r.Left
 }
 
 // findRun returns the directory of the run that the user named by id, by an unambiguous beginning of it, or by its path.
