@@ -117,7 +117,7 @@ func (s *steps) step(ctx context.Context, stage Stage, name string, intent notes
 		if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
-		noteErr := s.run.Fail(name, firstLine(err), nil)
+		noteErr := s.run.Fail(name, firstLine(err), done)
 		err = &Error{stage, errors.Join(err, noteErr)}
 		if !s.retry(ctx, err) {
 			return err

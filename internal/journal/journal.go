@@ -426,11 +426,7 @@ func (r Record) UnfinishedImage() (no, name string) {
 	if wait, ok := r.Last(ImageWait); ok && wait.State == Done {
 		return "", ""
 	}
-	name = r.Facts.ImageName
-	if begun.State == Done {
-		no = begun.Data["image_no"]
-	}
-	return no, name
+	return begun.Data["image_no"], r.Facts.ImageName
 }
 
 // Disks returns the numbers of the disks noted as the run's.

@@ -138,3 +138,23 @@ func TestRemove(t *testing.T) {
 		t.Errorf("the directory is still there: %v", err)
 	}
 }
+
+func TestUnfinishedImage(t *testing.T) {
+	begin := Entry{Step: Image, State: Begin}
+	for _, c := range []struct {
+		what     string
+		entries  []Entry
+		no, name string
+	}{
+		{"never begun", []Entry{{Step: Apply, State: Done}}, "", ""},
+		{"killed while it was begun", []Entry{begin}, "", "web"},
+		{"cut off, but it exists", []Entry{begin, {Step: Image, State: Failed, Data: map[string]string{"image_no": "9"}}}, "9", "web"},
+		{"being made", []Entry{begin, {Step: Image, State: Done, Data: map[string]string{"image_no": "9"}}, {Step: ImageWait, State: Failed}}, "9", "web"},
+		{"finished", []Entry{begin, {Step: Image, State: Done, Data: map[string]string{"image_no": "9"}}, {Step: ImageWait, State: Done}}, "", ""},
+	} {
+		no, name := Record{Facts: Facts{ImageName: "web"}, Entries: c.entries}.UnfinishedImage()
+		if no != c.no || name != c.name {
+			t.Errorf("%s: %q %q, want %q %q", c.what, no, name, c.no, c.name)
+		}
+	}
+}

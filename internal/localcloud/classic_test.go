@@ -220,7 +220,7 @@ func TestClassicListsAndTags(t *testing.T) {
 	if z := must(c.server.GetZoneList(&sdkserver.GetZoneListRequest{RegionNo: p("1")}))(t).ZoneList; len(z) != 2 || *z[1].ZoneNo != "3" {
 		t.Errorf("zones = %+v", z)
 	}
-	if n := *must(c.server.GetServerImageProductList(&sdkserver.GetServerImageProductListRequest{}))(t).TotalRows; n != 85 {
+	if n := *must(c.server.GetServerImageProductList(&sdkserver.GetServerImageProductListRequest{}))(t).TotalRows; n != 86 {
 		t.Errorf("%d image products", n)
 	}
 	if n := *must(c.server.GetServerProductList(&sdkserver.GetServerProductListRequest{ServerImageProductCode: p(centos)}))(t).TotalRows; n != 92 {
