@@ -22,17 +22,7 @@ func bootGuest(t *testing.T, system string, of int, more ...func(*guest.Config))
 	if err := guest.NewRoot(dir, system); err != nil {
 		t.Fatal(err)
 	}
-	var g *guest.Guest
-	booted := make(chan struct{})
-	c := guest.Config{
-		Dir: dir, Hostname: "tfb-test", OS: system, RootPassword: testPassword, FirstBoot: true,
-		OnPowerOff: func(reboot bool) {
-			<-booted
-			if reboot {
-				g.Reboot(t.Context())
-			}
-		},
-	}
+	c := guest.Config{Dir: dir, Hostname: "tfb-test", OS: system, RootPassword: testPassword, FirstBoot: true}
 	for _, f := range more {
 		f(&c)
 	}
@@ -40,7 +30,6 @@ func bootGuest(t *testing.T, system string, of int, more ...func(*guest.Config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	close(booted)
 	t.Cleanup(g.Kill)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -115,9 +104,8 @@ func TestWindowsGuest(t *testing.T) {
 	const recipe = `CreateObject("WScript.Shell").run("cmd.exe /c powershell Set-ExecutionPolicy RemoteSigned & winrm set winrm/config/service/auth @{Basic=""true""} & winrm set winrm/config/service @{AllowUnencrypted=""true""} & winrm quickconfig -q & sc config WinRM start= auto & winrm get winrm/config/service")`
 	down := make(chan bool, 10)
 	dir, port := bootGuest(t, "windows-2019", 5985, func(c *guest.Config) {
-		reboots := c.OnPowerOff
 		c.UserData = recipe
-		c.OnPowerOff = func(reboot bool) { down <- reboot; reboots(reboot) }
+		c.OnPowerOff = func(reboot bool) { down <- reboot }
 	})
 	src, out := makeTree(t), t.TempDir()
 	script := filepath.Join(t.TempDir(), "setup.ps1")

@@ -233,20 +233,35 @@ func (s *sshComm) Run(ctx context.Context, c Command) (int, error) {
 	return s.wait(ctx, sess, conn, c.Line)
 }
 
-// wait starts the command and waits for its end. When ctx ends first, the command is killed.
+// wait starts the command and waits for its end. When ctx ends first, the command is killed, also when nobody knows yet
+// whether it has started.
 func (s *sshComm) wait(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) (int, error) {
-	done := make(chan error, 1)
-	if err := start(ctx, sess, conn, line); err != nil {
-		return 0, err
+	type result struct {
+		started bool
+		err     error
 	}
-	go func() { done <- sess.Wait() }()
+	end, done := make(chan result, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := sess.Start(line); err != nil {
+			end <- result{false, err}
+			return
+		}
+		end <- result{true, sess.Wait()}
+	}()
 	select {
-	case err := <-done:
-		return exitCode(err)
+	case r := <-end:
+		if r.started {
+			return exitCode(r.err)
+		}
+		if !conn.alive() || errors.Is(r.err, io.EOF) {
+			return 0, fmt.Errorf("%w: start a command: %w", errConnection, r.err)
+		}
+		return 0, fmt.Errorf("start a command: %w", r.err)
 	case <-ctx.Done():
+		s.kill(sess, conn, done)
+		return 0, context.Cause(ctx)
 	}
-	s.kill(sess, conn, done)
-	return 0, context.Cause(ctx)
 }
 
 // killScript ends all that was started over the connection it comes by, itself excepted: everything below the process
@@ -259,7 +274,7 @@ kill -9 $(below $PPID)'`
 // kill ends a command whose context has ended: by a signal, and where that does nothing (OpenSSH delivers none when root
 // is logged in), by a second command on the same connection, unless other commands run there too. A server that is gone
 // must not hold us up for long.
-func (s *sshComm) kill(sess *ssh.Session, conn *sshConn, done <-chan error) {
+func (s *sshComm) kill(sess *ssh.Session, conn *sshConn, done <-chan struct{}) {
 	go sess.Signal(ssh.SIGTERM)
 	if ended(done, 500*time.Millisecond) {
 		return
@@ -278,7 +293,7 @@ func (s *sshComm) kill(sess *ssh.Session, conn *sshConn, done <-chan error) {
 	ended(done, 500*time.Millisecond)
 }
 
-func ended(done <-chan error, within time.Duration) bool {
+func ended(done <-chan struct{}, within time.Duration) bool {
 	t := time.NewTimer(within)
 	defer t.Stop()
 	select {
@@ -287,21 +302,6 @@ func ended(done <-chan error, within time.Duration) bool {
 	case <-t.C:
 		return false
 	}
-}
-
-func start(ctx context.Context, sess *ssh.Session, conn *sshConn, line string) error {
-	stop := context.AfterFunc(ctx, func() { sess.Close() })
-	err := sess.Start(line)
-	if !stop() {
-		return context.Cause(ctx)
-	}
-	if err == nil {
-		return nil
-	}
-	if !conn.alive() || errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: start a command: %w", errConnection, err)
-	}
-	return fmt.Errorf("start a command: %w", err)
 }
 
 // exitCode turns what the library says about the end of a command into its exit code: 128+n when it died of a signal.
