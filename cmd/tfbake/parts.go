@@ -373,6 +373,7 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 		Steps: p.build.Steps, From: from, ErrorCleanup: p.build.ErrorCleanup, Values: values,
 		Comm: c, Communicator: comm, Target: target,
 		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
+		Stopped: p.stopped(s.ID),
 		OnStep: func(e provision.StepEvent) error {
 			if e.State == provision.StepStarted {
 				p.pause.before(ctx, p.story, fmt.Sprintf("provisioner %d (%s)", e.Index+1, e.Step.Type))
@@ -392,6 +393,18 @@ func noteStep(run *journal.Run, e provision.StepEvent) error {
 		return run.Fail(journal.Step, fmt.Sprintf("provisioner %d (%s) failed", e.Index+1, e.Step.Type), data)
 	}
 	return run.Done(journal.Step, data)
+}
+
+// stopped asks whether a server has shut itself down, as Sysprep does at the end of a Windows bake.
+func (p provisioner) stopped(serverNo string) func(context.Context) (bool, error) {
+	get := p.client.VPC.GetServerInstanceDetail
+	if p.plan.Platform == config.Classic {
+		get = p.client.Classic.GetServerInstanceDetail
+	}
+	return func(ctx context.Context) (bool, error) {
+		server, err := get(ctx, serverNo)
+		return err == nil && server.Status == "NSTOP", err
+	}
 }
 
 // reach gathers what it takes to log in.
