@@ -183,25 +183,21 @@ type sweeper struct {
 }
 
 func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
-	rec, err := journal.Read(s.run.Dir)
-	if err != nil {
-		return nil, err
-	}
-	s.Images = halfImages(rec)
-	return s.sweep(ctx, name, rec)
+	return s.sweep(ctx, name, halfImages)
 }
 
 func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
+	s.Except = append([]string{name + bake.KeySuffix}, known...)
+	return s.sweep(ctx, name, func(journal.Record) []sweep.HalfImage { return nil })
+}
+
+// sweep sweeps with what the journal knows; images chooses the unfinished ones to sweep along.
+func (s sweeper) sweep(ctx context.Context, name string, images func(journal.Record) []sweep.HalfImage) ([]string, error) {
 	rec, err := journal.Read(s.run.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s.Except = append([]string{name + bake.KeySuffix}, known...)
-	return s.sweep(ctx, name, rec)
-}
-
-func (s sweeper) sweep(ctx context.Context, name string, rec journal.Record) ([]string, error) {
-	s.Disks = rec.Disks()
+	s.Images, s.Disks = images(rec), rec.Disks()
 	s.Note = func(no string) error { return s.run.Done(journal.Disk, map[string]string{"disk_no": no}) }
 	left, err := s.Sweeper.Sweep(ctx, name)
 	out := make([]string, 0, len(left))
