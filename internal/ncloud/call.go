@@ -28,12 +28,25 @@ import (
 
 // get performs a read, repeated while that may help.
 func get[S, Req, Resp any](ctx context.Context, c *Client, method func(*S, *Req) (*Resp, error), req Req, subject string) (*Resp, error) {
-	return repeat(ctx, c, c.o.ReadTimeout, method, req, subject, func(e *APIError) bool { return e.Transient })
+	bound := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, c.o.ReadTimeout)
+	}
+	return repeat(ctx, c, bound, method, req, subject, func(e *APIError) bool { return e.Transient })
 }
 
-// put performs a write, repeated only while it certainly did not happen. Callers that can look wrap it in Once.
+// put performs a write, repeated only while it certainly did not happen. Callers that can look wrap it in Once. A write
+// that is on its way when ctx ends is given time for its answer: the API does not take it back, and what it made would
+// be known to nobody.
 func put[S, Req, Resp any](ctx context.Context, c *Client, method func(*S, *Req) (*Resp, error), req Req, subject string) (*Resp, error) {
-	return repeat(ctx, c, c.o.WriteTimeout, method, req, subject, func(e *APIError) bool { return e.Transient && !e.Uncertain })
+	bound := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		if ctx.Err() != nil {
+			return context.WithCancel(ctx) // not sent at all
+		}
+		lasting, end := outlive(ctx, c.o.Settle)
+		limited, cancel := context.WithTimeout(lasting, c.o.WriteTimeout)
+		return limited, func() { cancel(); end() }
+	}
+	return repeat(ctx, c, bound, method, req, subject, func(e *APIError) bool { return e.Transient && !e.Uncertain })
 }
 
 // list performs a list action and follows its pages: without page parameters the API may send only part of many rows.
@@ -78,12 +91,22 @@ func detail[S, Req, Resp, Item, T any](ctx context.Context, c *Client, method fu
 	return rows[0], nil
 }
 
+// bounds makes the context of one attempt out of the caller's.
+type bounds func(context.Context) (context.Context, context.CancelFunc)
+
+// outlive makes a context that ends a while after ctx does, for the same reason.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { cancel(context.Cause(ctx)) }) })
+	return lasting, func() { stop(); cancel(nil) }
+}
+
 // repeat calls until it succeeds, again() forbids it, or patience, attempts or context end.
-func repeat[S, Req, Resp any](ctx context.Context, c *Client, timeout time.Duration, method func(*S, *Req) (*Resp, error), req Req, subject string,
+func repeat[S, Req, Resp any](ctx context.Context, c *Client, bound bounds, method func(*S, *Req) (*Resp, error), req Req, subject string,
 	again func(*APIError) bool) (*Resp, error) {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
-		resp, e := invoke(ctx, c, timeout, method, req, subject)
+		resp, e := invoke(ctx, c, bound, method, req, subject)
 		if e == nil {
 			return resp, nil
 		}
@@ -111,9 +134,9 @@ func repeat[S, Req, Resp any](ctx context.Context, c *Client, timeout time.Durat
 }
 
 // invoke makes one attempt: one SDK client, one copy of the request, one deadline.
-func invoke[S, Req, Resp any](ctx context.Context, c *Client, timeout time.Duration, method func(*S, *Req) (*Resp, error), req Req, subject string) (resp *Resp, e *APIError) {
+func invoke[S, Req, Resp any](ctx context.Context, c *Client, bound bounds, method func(*S, *Req) (*Resp, error), req Req, subject string) (resp *Resp, e *APIError) {
 	action := actionName[Req]()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := bound(ctx)
 	defer cancel()
 	keys := c.keys.get(ctx)
 	trip := &trip{ctx: ctx, base: c.o.Transport}

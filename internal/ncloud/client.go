@@ -36,6 +36,7 @@ type Options struct {
 
 	ReadTimeout  time.Duration // one attempt of a get action; 30 s
 	WriteTimeout time.Duration // one attempt of any other action; 60 s
+	Settle       time.Duration // what a write under way may still take when its context ends, and as much for a look whether it happened; 15 s
 	Retry        Retry
 	Pace         Pace // of Wait
 
@@ -89,6 +90,7 @@ func New(o Options) (*Client, error) {
 	}
 	o.ReadTimeout = cmpOr(o.ReadTimeout, 30*time.Second)
 	o.WriteTimeout = cmpOr(o.WriteTimeout, 60*time.Second)
+	o.Settle = cmpOr(o.Settle, 15*time.Second)
 	o.Retry.Attempts = cmpOr(o.Retry.Attempts, 8)
 	o.Retry.First = cmpOr(o.Retry.First, 500*time.Millisecond)
 	o.Retry.Max = cmpOr(o.Retry.Max, 8*time.Second)

@@ -438,6 +438,58 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestCancelledWriteIsKnown: a create that is on its way when the context ends is not given up: its number is learned, from
+// its answer or by looking. Nothing is begun after that.
+func TestCancelledWriteIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(made any) any{
+		"answered":    func(made any) any { return made },
+		"answer lost": func(any) any { return drop{} },
+		"500":         func(any) any { return business(500, "1000", "later") },
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := &scripts{names: []string{"other"}}
+		c, f := start(t, map[string][]any{
+			"getInitScriptList": {handle(s.list)},
+			"createInitScript": {handle(func(form url.Values) any {
+				made := s.add(form)
+				cancel(errors.New("stopped by the user"))
+				time.Sleep(50 * time.Millisecond) // a call given up would have ended by now
+				return answer(made)
+			})},
+		})
+		got, err := c.VPC.CreateInitScript(ctx, CreateInitScript{Name: "x"})
+		if err != nil || got.No != "2" || f.count("createInitScript") != 1 {
+			t.Errorf("%s: %+v, %v, %d calls", name, got, err, f.count("createInitScript"))
+		}
+		_, err = c.VPC.CreateInitScript(ctx, CreateInitScript{Name: "y"})
+		if err == nil || !strings.Contains(err.Error(), "stopped by the user") || f.count("createInitScript") != 1 {
+			t.Errorf("%s: after the end: %v, %d calls", name, err, f.count("createInitScript"))
+		}
+	}
+}
+
+// TestCancelledWriteIsNotRepeated: what did not happen by the time the context ends is not tried again; a call that hangs
+// is given up, in doubt.
+func TestCancelledWriteIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, reply := range map[string]any{"lost": drop{}, "busy": business(400, "1001015", "busy"), "hangs": hang{}} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := &scripts{}
+		c, f := start(t, map[string][]any{
+			"getInitScriptList": {handle(s.list)},
+			"createInitScript": {handle(func(url.Values) any {
+				cancel(errors.New("stopped by the user"))
+				return reply
+			})},
+		}, func(o *Options) { o.Settle = 200 * time.Millisecond })
+		_, err := c.VPC.CreateInitScript(ctx, CreateInitScript{Name: "x"})
+		if err == nil || IsUncertain(err) != (name != "busy") || f.count("createInitScript") != 1 {
+			t.Errorf("%s: %v, %d calls", name, err, f.count("createInitScript"))
+		}
+	}
+}
+
 // TestNeverAdoptsAForeigner: an object of the name that was there before is not ours, whatever happens.
 func TestNeverAdoptsAForeigner(t *testing.T) {
 	t.Parallel()
@@ -620,7 +672,7 @@ func TestPages(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()
 	c, _ := start(t, nil)
-	_, e := invoke(context.Background(), c, time.Second, func(*vsv, *vserver.GetZoneListRequest) (*vserver.GetZoneListResponse, error) {
+	_, e := invoke(context.Background(), c, context.WithCancel, func(*vsv, *vserver.GetZoneListRequest) (*vserver.GetZoneListResponse, error) {
 		panic("index out of range")
 	},
 		vserver.GetZoneListRequest{}, "nothing")

@@ -24,20 +24,25 @@ const looks = 3
 // Once brings a write about, once. While the API says that nothing happened, that is for Do to repeat (put does). When
 // the answer is lost (connection broken, 5xx, garbled), it looks for the effect before it does it again, and takes what
 // it finds for the answer. A name that is taken after a lost answer is looked for as well: the lost call was just slow.
-// When the context ends in doubt, IsUncertain(err) is true.
+// When the context ends, nothing new is begun, but a call on its way and the look for its effect are finished, within
+// Options.Settle each: an object whose number nobody learned could not be removed. If the doubt stays, IsUncertain(err)
+// is true.
 func Once[T any](ctx context.Context, c *Client, w Write[T]) (T, error) {
+	if ctx.Err() != nil {
+		return w.Do(ctx) // not done, in the call's own words
+	}
 	doubt := false
 	for attempt := 1; ; attempt++ {
 		v, err := w.Do(ctx)
 		if err == nil {
 			return v, nil
 		}
-		if ctx.Err() != nil || w.Happened == nil || IsAuth(err) {
+		if w.Happened == nil || IsAuth(err) {
 			return v, err
 		}
 		uncertain := IsUncertain(err) || doubt && IsExists(err)
 		if !uncertain {
-			if w.Goal {
+			if w.Goal && ctx.Err() == nil {
 				if found, ok, lookErr := w.Happened(ctx); lookErr == nil && ok {
 					return found, nil
 				}
@@ -45,8 +50,10 @@ func Once[T any](ctx context.Context, c *Client, w Write[T]) (T, error) {
 			return v, err
 		}
 		doubt = true
+		looking, cancel := outlive(ctx, c.o.Settle)
+		defer cancel()
 		for look := 1; look <= looks; look++ {
-			found, ok, lookErr := w.Happened(ctx)
+			found, ok, lookErr := w.Happened(looking)
 			if lookErr != nil {
 				return v, errors.Join(err, fmt.Errorf("looking whether it took effect: %w", lookErr))
 			}
@@ -56,11 +63,11 @@ func Once[T any](ctx context.Context, c *Client, w Write[T]) (T, error) {
 			wait := c.pause(look, 0)
 			e, _ := errors.AsType[*APIError](err)
 			c.log(Event{Action: e.Action, Subject: e.Subject, Attempt: attempt, Wait: wait, Err: err})
-			if sleep(ctx, wait) != nil {
+			if sleep(looking, wait) != nil {
 				return v, err
 			}
 		}
-		if attempt >= c.o.Retry.Attempts {
+		if ctx.Err() != nil || attempt >= c.o.Retry.Attempts {
 			return v, err
 		}
 	}

@@ -314,49 +314,58 @@ func TestProvidersShareTheState(t *testing.T) {
 	}
 }
 
-// Interrupted while the server boots: the embedded provider stops at once and the server is in the state, so that the
-// destroy removes it.
+// Interrupted while the call that makes the server is on its way, or while the server boots: the embedded provider stops
+// at once and the server is in the state, so that the destroy removes it.
 func TestCancelWhileTheServerBoots(t *testing.T) {
 	t.Parallel()
-	latency := localcloud.Fast()
-	latency.Server = 6 * time.Second
-	a := newAccount(t, latency)
-	r := a.kvm()
-	dir := rendered(t, &r, "stop")
-	log := &story{}
-	o := a.options(dir, "", log)
-	o.Reattach = embedded(t, r, o.Env)
-	tf, err := terraform.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tf.Init(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for len(a.cloud.Inventory().Servers) == 0 && ctx.Err() == nil {
-			time.Sleep(10 * time.Millisecond)
-		}
-		cancel()
-	}()
-	s, err := tf.Apply(ctx)
-	var e *terraform.Error
-	if !errors.As(err, &e) || !e.Canceled {
-		t.Errorf("error: %v", err)
-	}
-	if servers := a.cloud.Inventory().Servers; len(servers) != 1 || servers[0].Status == "RUN" {
-		t.Errorf("apply waited for the server: %v", servers)
-	}
-	if s.ID == "" || s.NICNo == "" || s.ACGNo == "" {
-		t.Errorf("what exists: %+v", s)
-	}
-	a.cloud.SetLatency(localcloud.Fast())
-	if err := tf.Destroy(t.Context()); err != nil {
-		t.Errorf("destroy: %v\n%s", err, log)
-	}
-	if left := ours(a.cloud, r.Name); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	for name, answer := range map[string]time.Duration{"call under way": 3 * time.Second, "server boots": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			latency := localcloud.Fast()
+			latency.Server = 20 * time.Second
+			a := newAccount(t, latency)
+			if answer > 0 {
+				if _, err := a.cloud.Inject(localcloud.Fault{Action: "createServerInstances", Kind: localcloud.Slow, Delay: localcloud.Duration(answer)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := a.kvm()
+			dir := rendered(t, &r, "stop")
+			log := &story{}
+			o := a.options(dir, "", log)
+			o.Reattach = embedded(t, r, o.Env)
+			tf, err := terraform.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tf.Init(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				for len(a.cloud.Inventory().Servers) == 0 && ctx.Err() == nil {
+					time.Sleep(10 * time.Millisecond)
+				}
+				cancel()
+			}()
+			s, err := tf.Apply(ctx)
+			var e *terraform.Error
+			if !errors.As(err, &e) || !e.Canceled {
+				t.Errorf("error: %v", err)
+			}
+			if servers := a.cloud.Inventory().Servers; len(servers) != 1 || servers[0].Status == "RUN" {
+				t.Errorf("apply waited for the server: %v", servers)
+			}
+			if s.ID == "" || s.NICNo == "" || s.ACGNo == "" {
+				t.Fatalf("what exists: %+v\n%s", s, log)
+			}
+			if err := tf.Destroy(t.Context()); err != nil {
+				t.Errorf("destroy: %v\n%s", err, log)
+			}
+			if left := ours(a.cloud, r.Name); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
 	}
 }
 

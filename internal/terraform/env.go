@@ -19,7 +19,7 @@ type EnvOptions struct {
 	// Credentials and place; an empty one keeps what Environ has. They reach terraform through the environment only.
 	AccessKey, SecretKey, Region, Site, APIGateway string
 
-	Pass []string // further names to let through, such as a backend's AWS_ACCESS_KEY_ID
+	Pass []string // further variables (name=value), such as a backend's AWS_ACCESS_KEY_ID
 }
 
 // allowed names pass from the caller's environment to terraform's; nothing else does. What stays out changes what
@@ -49,16 +49,20 @@ var paths = []string{"TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "SSL_CERT_FILE
 // writes that file.
 func Environment(o EnvOptions) map[string]string {
 	env := map[string]string{}
-	for _, kv := range o.Environ {
-		name, value, ok := strings.Cut(kv, "=")
-		if !ok || !passes(name, o.Pass) {
-			continue
-		}
-		env[name] = value // the last one wins, as everywhere
-		if value == "" {
-			delete(env, name)
+	set := func(vars []string, allowed func(name string) bool) {
+		for _, kv := range vars {
+			name, value, ok := strings.Cut(kv, "=")
+			if !ok || !allowed(name) {
+				continue
+			}
+			env[name] = value // the last one wins, as everywhere
+			if value == "" {
+				delete(env, name)
+			}
 		}
 	}
+	set(o.Environ, passes)
+	set(o.Pass, func(string) bool { return true })
 	for _, name := range paths {
 		if v := env[name]; v != "" && o.Cwd != "" && !filepath.IsAbs(v) {
 			env[name] = filepath.Join(o.Cwd, v)
@@ -89,11 +93,11 @@ func Environment(o EnvOptions) map[string]string {
 	return env
 }
 
-func passes(name string, more []string) bool {
+func passes(name string) bool {
 	switch {
 	case slices.Contains(refused, name):
 		return false
-	case slices.Contains(allowed, name), slices.Contains(more, name), strings.HasPrefix(name, "NCLOUD_"):
+	case slices.Contains(allowed, name), strings.HasPrefix(name, "NCLOUD_"):
 		return true
 	}
 	return runtime.GOOS == "windows" && slices.Contains(allowedWindows, name)
