@@ -218,25 +218,8 @@ func (i imager) Stop(ctx context.Context, s terraform.Server) error {
 	return i.Imager.Stop(ctx, i.plan.Platform, s.ID)
 }
 
-// Start returns, beside an error, the image that was begun nevertheless: when the call was cut off by a signal or its answer was
-// lost, it may have taken effect, and an image nobody knows of would be finished and stay.
 func (i imager) Start(ctx context.Context, s terraform.Server) (snapshot.Image, error) {
-	img, err := i.Imager.Start(ctx, snapshot.Request{Kind: i.kind, ServerNo: s.ID, Name: i.plan.ImageName, Description: i.plan.ImageDescription})
-	if err == nil || ctx.Err() == nil && !ncloud.IsUncertain(err) {
-		return img, err
-	}
-	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	for range 3 { // the call may still be on its way
-		if lost, ok, findErr := i.Find(look); findErr == nil && ok {
-			return lost, err
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-look.Done():
-		}
-	}
-	return img, err
+	return i.Imager.Start(ctx, snapshot.Request{Kind: i.kind, ServerNo: s.ID, Name: i.plan.ImageName, Description: i.plan.ImageDescription})
 }
 
 func (i imager) Wait(ctx context.Context, img snapshot.Image) error { return i.Imager.Wait(ctx, img) }
