@@ -28,7 +28,7 @@ func TestEnvironment(t *testing.T) {
 			map[string]string{"NCLOUD_API_GW": "http://127.0.0.1:1"}},
 		"the user's CLI config, relative": {EnvOptions{Environ: []string{"TF_CLI_CONFIG_FILE=my.tfrc", "TF_PLUGIN_CACHE_DIR=/cache"}, Cwd: "/here"},
 			map[string]string{"TF_CLI_CONFIG_FILE": "/here/my.tfrc", "TF_PLUGIN_CACHE_DIR": "/cache", "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1"}},
-		"passed on": {EnvOptions{Environ: []string{"AWS_ACCESS_KEY_ID=a", "PGPASSWORD=p"}, Pass: []string{"AWS_ACCESS_KEY_ID"}},
+		"passed on": {EnvOptions{Environ: []string{"AWS_ACCESS_KEY_ID=a", "PGPASSWORD=p"}, Pass: []string{"AWS_ACCESS_KEY_ID=a"}},
 			map[string]string{"AWS_ACCESS_KEY_ID": "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {

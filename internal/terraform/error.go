@@ -157,9 +157,11 @@ func hint(diags []Diagnostic, output string, o Options) string {
 var lockID = regexp.MustCompile(`\bID:\s+([0-9a-f-]{8,})`)
 
 // transient are the API answers that go away by themselves: throttling and gateway trouble (429, 5xx), and a resource that
-// is busy with something else. Source: the official documentation's error table and the official provider's retries.
+// is busy with something else. Source: the official documentation's error table and the official provider's retries. "fail
+// to get … instance, N doesn't exist" is how that provider words any unusable answer about something it has just made.
 var transient = regexp.MustCompile(`(?i)code"?:? ?"?(1007009|1100031|1003016|1001015|1002035|1080101|23003|23006|25013|25017|25018|25022|25033|25041|1000|1300)\b` +
-	`|Status: (429|500|502|503|504)\b|HTTP (429|500|502|503|504)\b|try your call again later|Endpoint (Error|Timeout)|Throttle Limited|Rate Limited|connection (reset|refused)|: EOF\b|Request cancelled|plugin did not respond|unexpected end of JSON input|i/o timeout|unexpected EOF|TLS handshake timeout`)
+	`|Status: (429|500|502|503|504)\b|HTTP (429|500|502|503|504)\b|try your call again later|Endpoint (Error|Timeout)|Throttle Limited|Rate Limited|connection (reset|refused)|: EOF\b|Request cancelled|plugin did not respond|unexpected end of JSON input|i/o timeout|unexpected EOF|TLS handshake timeout` +
+	`|fail to get [a-z ]+ instance, \S+ doesn't exist`)
 
 // Transient tells whether every error is of a kind that trying again may cure. Apply and Destroy may be repeated: the
 // state knows what is done.

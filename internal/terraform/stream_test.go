@@ -226,6 +226,7 @@ func TestTransient(t *testing.T) {
 		`Status: 429 Too Many Requests, Body: {"error":{"errorCode":"410","message":"Throttle Limited"}}`:    true,
 		`NCloud says: cannot be controlled (code 1100031, HTTP 400)`:                                         true,
 		`Post "https://x": read tcp: connection reset by peer`:                                               true,
+		`fail to get Server instance, 143116661 doesn't exist`:                                               true,
 		`Status: 400 Bad Request, Body: {"responseError": {"returnCode": "1401", "returnMessage": "x"}}`:     false,
 		`port must be between 1 and 65535.`:                                                                  false,
 	} {
