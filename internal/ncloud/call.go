@@ -105,10 +105,17 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 func repeat[S, Req, Resp any](ctx context.Context, c *Client, bound bounds, method func(*S, *Req) (*Resp, error), req Req, subject string,
 	again func(*APIError) bool) (*Resp, error) {
 	start := time.Now()
+	corrections := 2 // the clock may jump again in between
 	for attempt := 1; ; attempt++ {
 		resp, e := invoke(ctx, c, bound, method, req, subject)
 		if e == nil {
 			return resp, nil
+		}
+		if e.stale() && corrections > 0 && ctx.Err() == nil {
+			if corrections--; c.clock.correct() {
+				c.log(Event{Action: e.Action, Subject: e.Subject, Attempt: attempt, Err: &clockError{c.Ahead()}})
+			}
+			continue
 		}
 		enough := attempt >= c.o.Retry.Attempts
 		switch {
@@ -138,8 +145,8 @@ func invoke[S, Req, Resp any](ctx context.Context, c *Client, bound bounds, meth
 	action := actionName[Req]()
 	ctx, cancel := bound(ctx)
 	defer cancel()
-	keys := c.keys.get(ctx)
-	trip := &trip{ctx: ctx, base: c.o.Transport}
+	keys := c.keys.get(ctx, c.Now())
+	trip := &trip{ctx: ctx, base: c.o.Transport, keys: keys, clock: c.clock}
 	defer func() {
 		if p := recover(); p != nil {
 			e = &APIError{HTTPStatus: trip.status, Err: fmt.Errorf("the SDK failed on it: %v", p), Transient: true, Uncertain: true}
@@ -255,12 +262,18 @@ func each[Item, T any](items []*Item, convert func(*Item) T) []T {
 type trip struct {
 	ctx    context.Context
 	base   http.RoundTripper
+	keys   Credentials
+	clock  *cloudClock
+	signed time.Time // what the call was signed with
 	status int
 }
 
 const maxAnswer = 64 << 20
 
 func (t *trip) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := t.sign(r); err != nil {
+		return nil, &APIError{Err: err, unsent: true}
+	}
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(t.ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	resp, err := t.base.RoundTrip(r.WithContext(ctx))
@@ -269,6 +282,7 @@ func (t *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	t.status = resp.StatusCode
+	t.clock.heard(resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {
 		err = fmt.Errorf("longer than %d bytes", maxAnswer)
@@ -281,7 +295,7 @@ func (t *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 	framed, e := reframe(resp.StatusCode, body)
 	if e != nil {
 		e.retryAfter = retryAfter(resp.Header)
-		e.Skew = skew(resp.Header, time.Now())
+		e.Skew = skew(resp.Header, t.signed)
 		return nil, e
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(framed)), int64(len(framed))
@@ -438,18 +452,6 @@ func clip(s string) string {
 func retryAfter(h http.Header) time.Duration {
 	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 && n < 600 {
 		return time.Duration(n) * time.Second
-	}
-	return 0
-}
-
-// skew is this clock minus the API's, when off by more than a minute.
-func skew(h http.Header, now time.Time) time.Duration {
-	t, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	if d := now.Sub(t); d > time.Minute || d < -time.Minute {
-		return d
 	}
 	return 0
 }

@@ -9,6 +9,8 @@
 //   - it does not escape the elements of list parameters: they are escaped here;
 //   - its credentials cache is written without a lock: each call has its own SDK client.
 //
+// A call that is refused because this machine's clock is wrong is repeated with the API's time.
+//
 // Reads are retried. A write is repeated only when it certainly did not happen; when that is in doubt, the cloud is asked
 // first (Once). Every call on VPC names its region.
 package ncloud
@@ -64,7 +66,7 @@ type Event struct {
 	Action  string        // "getServerInstanceDetail"
 	Subject string        // "server 123"; may be empty
 	Attempt int           // the one that failed, from 1
-	Wait    time.Duration // pause before the next
+	Wait    time.Duration // pause before the next; 0: none, the call was signed with a wrong time
 	Err     error
 }
 
@@ -76,6 +78,7 @@ type Client struct {
 	o       Options
 	keys    *keyring
 	reached *atomic.Bool // a connection was made once: the endpoint is right
+	clock   *cloudClock
 }
 
 // New makes a client. It sends nothing.
@@ -109,11 +112,11 @@ func New(o Options) (*Client, error) {
 			ForceAttemptHTTP2:   true,
 		}
 	}
-	return newClient(o, &keyring{now: o.Credentials}, new(atomic.Bool)), nil
+	return newClient(o, &keyring{now: o.Credentials}, new(atomic.Bool), new(cloudClock)), nil
 }
 
-func newClient(o Options, keys *keyring, reached *atomic.Bool) *Client {
-	c := &Client{o: o, keys: keys, reached: reached}
+func newClient(o Options, keys *keyring, reached *atomic.Bool, clock *cloudClock) *Client {
+	c := &Client{o: o, keys: keys, reached: reached, clock: clock}
 	c.VPC, c.Classic = &VPCService{c}, &ClassicService{c}
 	return c
 }
@@ -122,7 +125,7 @@ func newClient(o Options, keys *keyring, reached *atomic.Bool) *Client {
 func (c *Client) In(r Region) *Client {
 	o := c.o
 	o.RegionCode, o.RegionNo = r.Code, r.No
-	return newClient(o, c.keys, c.reached)
+	return newClient(o, c.keys, c.reached, c.clock)
 }
 
 // RegionCode is the region the client's VPC calls name.
@@ -185,10 +188,11 @@ type keyring struct {
 	now Credentials
 }
 
-func (k *keyring) get(ctx context.Context) Credentials {
+// get returns the keys that are good at the given time, the cloud's.
+func (k *keyring) get(ctx context.Context, now time.Time) Credentials {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.now.renew != nil && time.Until(k.now.Expires) < time.Minute {
+	if k.now.renew != nil && k.now.Expires.Sub(now) < time.Minute {
 		if fresh, err := k.now.renew(ctx); err == nil {
 			k.now = fresh
 		} // otherwise the API will say what it thinks of the old ones
@@ -197,4 +201,4 @@ func (k *keyring) get(ctx context.Context) Credentials {
 }
 
 // Credentials are the keys in use, for handing them to a child's environment; renewed first where they expire.
-func (c *Client) Credentials(ctx context.Context) Credentials { return c.keys.get(ctx) }
+func (c *Client) Credentials(ctx context.Context) Credentials { return c.keys.get(ctx, c.Now()) }

@@ -2,11 +2,14 @@ package ncloud
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tfbake/tfbake/internal/clock"
 )
 
 // ErrNotFound means that the API knows no such object. It answers most questions for one with an empty list.
@@ -36,7 +39,7 @@ type APIError struct {
 	Uncertain bool // the call may have taken effect nevertheless
 
 	KeySource  string        // where the keys came from; for authentication errors
-	Skew       time.Duration // this machine's clock minus the API's, when it is off by more than a minute
+	Skew       time.Duration // the time it was signed with minus the API's, when it is off by more than a minute
 	retryAfter time.Duration
 	unsent     bool  // no connection: certainly nothing happened
 	ended      bool  // the caller's context ended: the network is not to blame
@@ -81,7 +84,7 @@ func (e *APIError) Hint() string {
 	case e.IsAuth() && e.Code == "210" || e.HTTPStatus == 403:
 		return "the keys are right but this sub account may not do that: give it the permission for this action (Server, VPC Server), or subscribe to the service in the console" + e.keys()
 	case e.IsAuth() && e.Skew != 0:
-		return fmt.Sprintf("this machine's clock is off by %s, more than 5 minutes are refused: set the clock%s", e.Skew.Round(time.Second), e.keys())
+		return ClockOff(e.Skew) + ", which refuses more than 5 minutes: set it" + e.keys()
 	case e.IsAuth():
 		return "check access key, secret key and site (public, gov and fin have keys of their own), and this machine's clock, which may be off by at most 5 minutes" + e.keys()
 	case e.Throttled && e.Code == "400":
@@ -106,6 +109,10 @@ func (e *APIError) Hint() string {
 		return "unmount the disk in the server first, or stop the server"
 	case "24001":
 		return "the private key is not that of the server's login key"
+	}
+	var badDate x509.CertificateInvalidError
+	if errors.As(e.Err, &badDate) && badDate.Reason == x509.Expired {
+		return "the API's certificate is not valid at this machine's time: check its clock, which says " + clock.Now().UTC().Format(time.DateTime) + " UTC"
 	}
 	switch {
 	case e.unsent && !e.ended:
