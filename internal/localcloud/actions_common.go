@@ -12,7 +12,6 @@ import (
 	mathrand "math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -337,7 +336,7 @@ func (r *request) addKey(name string, pub *rsa.PublicKey) *loginKey {
 	for i := range hex {
 		hex[i] = fmt.Sprintf("%02x", sum[i])
 	}
-	k := &loginKey{Name: name, Public: base64.StdEncoding.EncodeToString(der), Fingerprint: strings.Join(hex, ":"), Created: time.Now()}
+	k := &loginKey{Name: name, Public: base64.StdEncoding.EncodeToString(der), Fingerprint: strings.Join(hex, ":"), Created: r.now()}
 	r.st.LoginKeys[name] = k
 	return k
 }

@@ -3,7 +3,6 @@ package localcloud
 import (
 	"slices"
 	"strings"
-	"time"
 )
 
 // Block storage and snapshots. A simulated disk has a size, a state and a place, but no files: guests do not see it.
@@ -313,7 +312,7 @@ func (r *request) newDisk(d *disk, name, desc, zone string) {
 	if name == "" {
 		name = generatedName("bst")
 	}
-	d.Name, d.Desc, d.Platform, d.Region, d.Zone, d.Created = name, desc, r.platform, r.region, zone, time.Now()
+	d.Name, d.Desc, d.Platform, d.Region, d.Zone, d.Created = name, desc, r.platform, r.region, zone, r.now()
 	r.st.Disks[d.No] = d
 	r.touch(d)
 }

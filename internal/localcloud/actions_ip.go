@@ -3,7 +3,6 @@ package localcloud
 import (
 	"slices"
 	"strings"
-	"time"
 )
 
 // Public IPs of both platforms. They differ in their states: on VPC an IP is RUN whether or not a server has it.
@@ -132,7 +131,7 @@ func init() {
 				ip.set("RUN", "SET", "설정중")
 				ip.after(r.latency.Network, step{Status: "RUN", Op: "NULL", StatusName: "운영중", Then: thenFree})
 			}
-			ip.Modified = time.Now()
+			ip.Modified = r.now()
 			if s := r.st.Servers[ip.ServerNo]; s != nil {
 				r.setup(s)
 			}
@@ -220,9 +219,9 @@ func (r *request) createPublicIP(serverNo, desc, region, zone string) (reply, *a
 }
 
 func (r *request) makeIP(desc, region, zone string) *publicIP {
-	ip := &publicIP{IP: r.newAddress(), Modified: time.Now()}
+	ip := &publicIP{IP: r.newAddress(), Modified: r.now()}
 	ip.No = r.st.number(r.instanceCounter())
-	ip.Desc, ip.Platform, ip.Region, ip.Zone, ip.Created = desc, r.platform, region, zone, time.Now()
+	ip.Desc, ip.Platform, ip.Region, ip.Zone, ip.Created = desc, r.platform, region, zone, r.now()
 	if r.platform == classic {
 		ip.set("CREAT", "NULL", "created")
 	} else {
@@ -236,7 +235,7 @@ func (r *request) makeIP(desc, region, zone string) *publicIP {
 
 // giveIP associates an IP. Both sides name each other at once; the server answers there when the IP has settled.
 func (r *request) giveIP(ip *publicIP, s *server) {
-	ip.ServerNo, s.PublicIPNo, ip.Modified = s.No, ip.No, time.Now()
+	ip.ServerNo, s.PublicIPNo, ip.Modified = s.No, ip.No, r.now()
 	if r.platform == classic {
 		ip.set("CREAT", "USE", "using")
 		ip.after(r.latency.Network, step{Status: "USED", Op: "NULL", StatusName: "used"})

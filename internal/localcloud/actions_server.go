@@ -3,7 +3,6 @@ package localcloud
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Servers of both platforms: state changes here; creation in actions_vpc_server.go and actions_classic_server.go.
@@ -267,7 +266,7 @@ func (r *request) keyFor(name string) (*loginKey, *apiError) {
 
 // begin sets a new server on its way to RUN and gives it its root disk and the disks of its image.
 func (r *request) begin(s *server, extra []imageDisk) {
-	s.Created = time.Now()
+	s.Created = r.now()
 	s.RootPassword = newPassword()
 	s.set("INIT", "NULL", "init")
 	s.after(r.latency.Server/2, step{Status: "CREAT", Op: "START", StatusName: "booting"})
@@ -288,7 +287,7 @@ func (r *request) begin(s *server, extra []imageDisk) {
 // addDisk makes a disk that is attached when the new server runs.
 func (r *request) addDisk(s *server, d *disk, name string) {
 	d.No = r.st.number(r.instanceCounter())
-	d.Platform, d.Region, d.Zone, d.Created = s.Platform, s.Region, s.Zone, time.Now()
+	d.Platform, d.Region, d.Zone, d.Created = s.Platform, s.Region, s.Zone, r.now()
 	d.Name = name
 	if name == "" {
 		d.Name = "bst" + d.No

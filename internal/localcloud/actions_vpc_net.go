@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // VPC: networks (read only), access control groups, network interfaces, init scripts.
@@ -278,7 +277,7 @@ func detail[T thing, R any](r *request, m map[string]T, no string, row func(T) R
 // register gives a new object its number, name and place.
 func (r *request) register(b *base, counter, name, desc string) {
 	b.No = r.st.number(counter)
-	b.Name, b.Desc, b.Platform, b.Region, b.Created = name, desc, r.platform, r.region, time.Now()
+	b.Name, b.Desc, b.Platform, b.Region, b.Created = name, desc, r.platform, r.region, r.now()
 }
 
 type rulesParams struct {

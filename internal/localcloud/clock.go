@@ -400,7 +400,7 @@ func (c *Cloud) boot(s *server) {
 	}
 	r.machine = m
 	c.machines[no] = r
-	s.BootedOnce, s.Uptime = true, time.Now()
+	s.BootedOnce, s.Uptime = true, c.now()
 }
 
 // poweredOff is told when a guest shut itself down: the server is then stopped, as seen by the API.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,8 @@ type Cloud struct {
 
 	faults faults
 	calls  callLog
+
+	ahead atomic.Int64 // of this machine's clock, see SetClock
 }
 
 // Start opens the data directory, boots the servers that ran when it was last used, and listens. It returns as soon as
@@ -146,6 +149,13 @@ func (c *Cloud) SetLatency(l Latency) {
 	defer c.mu.Unlock()
 	c.latency = l
 }
+
+// SetClock makes the cloud's clock differ from this machine's: in signatures that are too old or too new, the Date of answers
+// and the dates of what is created from now on. How long things take does not change.
+func (c *Cloud) SetClock(ahead time.Duration) { c.ahead.Store(int64(ahead)) }
+
+// now is the cloud's time of day.
+func (c *Cloud) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 // Close stops guests and the server, writes the state, and removes the directory if it was a private one. Servers stay
 // "running" in the state: the next Start boots them.

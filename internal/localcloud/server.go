@@ -63,6 +63,7 @@ func (c *Cloud) api(w http.ResponseWriter, r *http.Request) {
 	if res.dropped {
 		panic(http.ErrAbortHandler) // net/http closes the connection without an answer
 	}
+	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	write(w, name, format, res)
 }
 
@@ -211,7 +212,7 @@ func (c *Cloud) authenticate(r *http.Request) *apiError {
 		return unauthorised("Invalid authentication information.")
 	}
 	ms, err := strconv.ParseInt(stamp, 10, 64)
-	if err != nil || time.Since(time.UnixMilli(ms)).Abs() > 5*time.Minute {
+	if err != nil || c.now().Sub(time.UnixMilli(ms)).Abs() > 5*time.Minute {
 		return unauthorised("Expired timestamp")
 	}
 	mac := hmac.New(sha256.New, []byte(c.opts.SecretKey))

@@ -194,6 +194,7 @@ type tag struct{ InstanceNo, Key, Value string }
 // state is everything that survives a restart.
 type state struct {
 	Version      int
+	Saved        time.Time
 	Last         map[string]int64 // last number given out, per kind
 	Servers      map[string]*server
 	NICs         map[string]*nic
@@ -358,12 +359,21 @@ func loadState(dir string, cat *catalogue) (*state, error) {
 		return nil, fmt.Errorf("%s has version %d, this program writes %d; remove the directory to start afresh", filepath.Join(dir, "state.json"), s.Version, stateVersion)
 	}
 	s.makeMaps()
+	// Had the clock been set back meanwhile, what is under way would take as much longer.
+	if back := time.Until(s.Saved); back > 0 {
+		for _, t := range s.things() {
+			for i := range t.common().Next {
+				t.common().Next[i].At = t.common().Next[i].At.Add(-back)
+			}
+		}
+	}
 	return s, nil
 }
 
 // save writes state.json through a temporary file and a rename, so that a reader or a restart after SIGKILL sees the
 // old or the new state, never half. It does not sync: the simulation promises to survive its process, not the machine.
 func (s *state) save(dir string) error {
+	s.Saved = time.Now()
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
