@@ -85,10 +85,10 @@ func encodeBackend(b *config.Backend) json.RawMessage {
 	return text
 }
 
-// backendEnv names what terraform needs of the environment for a run's backend.
+// backendEnv is what terraform needs in its environment for a run's backend.
 func (a *app) backendEnv(f journal.Facts) []string {
 	if b := backendOfRun(f); b != nil {
-		return b.EnvNames(a.environ())
+		return b.Env(a.environ())
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (a *app) store(ctx context.Context, b *config.Backend, program, doing strin
 	return &shared.Store{
 		Backend: b, Binary: bin, Log: a.story, Doing: doing,
 		Env: func(dir string) map[string]string {
-			return terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Cwd: a.cwd, Dir: dir, Pass: b.EnvNames(a.environ())})
+			return terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Cwd: a.cwd, Dir: dir, Pass: b.Env(a.environ())})
 		},
 	}, nil
 }
@@ -389,7 +389,7 @@ func withShared(here []journal.Record, there []sharedRun) []sharedRun {
 }
 
 // stateDir returns a directory in which terraform sees the state of a run: its own, or for one of another machine's a
-// temporary one that holds nothing but the backend. env names what terraform needs of the environment there.
+// temporary one that holds nothing but the backend. env is what terraform needs in its environment there.
 func (a *app) stateDir(ctx context.Context, name, backend string) (dir string, env []string, remove func(), err error) {
 	remove = func() {}
 	dir, notHere := a.findRun(name)
@@ -423,7 +423,7 @@ func (a *app) stateDir(ctx context.Context, name, backend string) (dir string, e
 		}
 		return "", nil, func() {}, err
 	}
-	return dir, b.EnvNames(a.environ()), remove, nil
+	return dir, b.Env(a.environ()), remove, nil
 }
 
 // templateHere replaces the path of a run's template by the one the user gave, for a run of another machine.

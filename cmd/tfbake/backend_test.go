@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/localcloud"
 	"github.com/tfbake/tfbake/internal/pgtest"
+	"github.com/tfbake/tfbake/internal/s3test"
 )
 
 const sharedTemplate = `{"builders":[{"type":"ncloud","region":"KR","server_image_number":"23214590","server_spec_code":"s2-g3",
@@ -122,7 +124,7 @@ func (m *machine) noFiles() {
 }
 
 // noSecretIn searches everything below the directories.
-func noSecretIn(t *testing.T, pg *pgtest.Server, dirs ...string) {
+func noSecretIn(t *testing.T, secret string, dirs ...string) {
 	t.Helper()
 	files := 0
 	for _, dir := range dirs {
@@ -132,9 +134,9 @@ func noSecretIn(t *testing.T, pg *pgtest.Server, dirs ...string) {
 			}
 			files++
 			b, _ := os.ReadFile(path)
-			for _, secret := range []string{pg.Password, url.QueryEscape(pg.Password)} {
-				if bytes.Contains(b, []byte(secret)) {
-					t.Errorf("the database's password is in %s", path)
+			for _, s := range []string{secret, url.QueryEscape(secret)} {
+				if bytes.Contains(b, []byte(s)) {
+					t.Errorf("the backend's secret is in %s", path)
 				}
 			}
 			return nil
@@ -145,41 +147,92 @@ func noSecretIn(t *testing.T, pg *pgtest.Server, dirs ...string) {
 	}
 }
 
-func workspaces(t *testing.T, pg *pgtest.Server, schema string) []string {
-	t.Helper()
-	out, err := pg.Query("select name from " + schema + ".states where name <> 'default' order by 1")
-	if err != nil {
-		t.Fatal(err)
+// stateBackend is a backend to be tested, with what runs for it.
+type stateBackend struct {
+	secret    string
+	env       []string
+	lockFiles bool // a lock outlives the terraform that took it
+	// file is that of a backend that is one test's own; states lists the workspaces there.
+	file   func(name string) string
+	states func(t *testing.T, name string) []string
+	// wrong is env with a wrong secret, which the backend answers with refusal.
+	wrong   []string
+	refusal string
+}
+
+func inPostgreSQL(t *testing.T) stateBackend {
+	pg := pgtest.Start(t)
+	conn := "PG_CONN_STR=" + pg.ConnStr
+	return stateBackend{
+		secret: pg.Password, env: []string{conn},
+		file: func(name string) string { return `{"backend": {"pg": {"schema_name": "` + name + `"}}}` },
+		states: func(t *testing.T, name string) []string {
+			out, err := pg.Query("select name from " + name + ".states where name <> 'default' order by 1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Fields(out)
+		},
+		wrong: []string{strings.Replace(conn, "p%40ss", "wrong%40", 1)}, refusal: "password authentication failed",
 	}
-	return strings.Fields(out)
 }
 
-// pgBackend is the file of a backend that is the test's own.
-func pgBackend(schema string) string {
-	return `{"backend": {"pg": {"schema_name": "` + schema + `"}}}`
+// inObjectStorage has the arguments that docs/shared-state.md names for NAVER Cloud's.
+func inObjectStorage(t *testing.T) stateBackend {
+	s3 := s3test.Start(t)
+	return stateBackend{
+		secret: s3.SecretKey, env: s3.Environ(), lockFiles: true,
+		file: func(name string) string {
+			return `{"backend": {"s3": {"bucket": "` + s3.Bucket + `", "key": "` + name + `.tfstate", "region": "kr-standard",
+				"endpoints": {"s3": "` + s3.URL + `"}, "use_path_style": true, "use_lockfile": true, "skip_s3_checksum": true,
+				"skip_credentials_validation": true, "skip_region_validation": true, "skip_requesting_account_id": true, "skip_metadata_api_check": true}}}`
+		},
+		states: func(t *testing.T, name string) (names []string) {
+			for _, key := range s3.Keys() {
+				if key, ok := strings.CutSuffix(key, "/"+name+".tfstate"); ok {
+					names = append(names, strings.TrimPrefix(key, "env:/"))
+				} else if strings.HasSuffix(key, "/"+name+".tfstate.tflock") {
+					t.Errorf("a lock is left: %s", key)
+				}
+			}
+			slices.Sort(names)
+			return names
+		},
+		wrong: []string{s3.Environ()[0], "AWS_SECRET_ACCESS_KEY=wrong" + s3.SecretKey, s3.Environ()[2]}, refusal: "SignatureDoesNotMatch",
+	}
 }
 
-func TestSharedStateInPostgreSQL(t *testing.T) {
+func TestSharedStateInPostgreSQL(t *testing.T) { testSharedState(t, inPostgreSQL, sharedKills) }
+
+func TestSharedStateInObjectStorage(t *testing.T) {
+	testSharedState(t, inObjectStorage, sharedKills[1:3])
+}
+
+// sharedKills are where a bake is killed that another machine then takes over.
+var sharedKills = []killPoint{
+	{1, localcloud.Before, true, false}, {6, localcloud.After, true, false}, {7, localcloud.Before, false, true}, {10, localcloud.After, true, true},
+}
+
+func testSharedState(t *testing.T, start func(*testing.T) stateBackend, kills []killPoint) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
 	t.Parallel()
-	pg := pgtest.Start(t)
-	conn := "PG_CONN_STR=" + pg.ConnStr
+	in := start(t)
 	template := strings.Replace(sharedTemplate, "%s", "", 1)
 
 	t.Run("kept here, seen and cleaned up elsewhere", func(t *testing.T) {
 		t.Parallel()
-		backend := pgBackend("kept")
+		backend := in.file("kept")
 		v := newVictim(t, template)
-		here, there := newMachine(t, v, `{}`, conn, "TFBAKE_BACKEND="), newMachine(t, v, backend, conn)
+		here, there := newMachine(t, v, `{}`, append(in.env, "TFBAKE_BACKEND=")...), newMachine(t, v, backend, in.env...)
 		here.write("bake.json", strings.Replace(template, "{", backend[:len(backend)-1]+",", 1)) // the template names the backend
 		here.run("run", "-provider=embedded", "-keep", "bake.json")
 		row := there.only("kept")
 		if row.LastStep != "keep (done)" || row.Image != "shared" || row.Holder != nil || row.Dir != "" {
 			t.Errorf("seen from elsewhere: %+v", row)
 		}
-		if got := workspaces(t, pg, "kept"); len(got) != 2 || got[0] != "tfb-"+row.Run || got[1] != "tfb-"+row.Run+"-run" {
+		if got := in.states(t, "kept"); len(got) != 2 || got[0] != "tfb-"+row.Run || got[1] != "tfb-"+row.Run+"-run" {
 			t.Errorf("workspaces %v", got)
 		}
 		if list := there.run("state", row.Run); !strings.Contains(list, "module.bake.ncloud_server.this") {
@@ -190,12 +243,12 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 		}
 		there.noFiles()
 		there.only("kept")
-		noSecretIn(t, pg, here.dir, there.dir)
+		noSecretIn(t, in.secret, here.dir, there.dir)
 
 		there.run("cleanup", row.Run[:13])
 		there.noFiles()
 		v.expect(1)
-		if got := workspaces(t, pg, "kept"); len(got) > 0 {
+		if got := in.states(t, "kept"); len(got) > 0 {
 			t.Errorf("workspaces left: %v", got)
 		}
 		here.run("cleanup", row.Run) // the directory here does not know yet
@@ -204,26 +257,31 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 	})
 
 	// Killed, and gone on with from a machine that has nothing but the file of the backend.
-	for i, c := range []killPoint{
-		{1, localcloud.Before, true, false}, {6, localcloud.After, true, false}, {7, localcloud.Before, false, true}, {10, localcloud.After, true, true},
-	} {
+	for i, c := range kills {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
 			schema := fmt.Sprintf("kill%d", i)
-			backend := pgBackend(schema)
+			backend := in.file(schema)
 			v := newVictim(t, template)
-			here, there := newMachine(t, v, backend, conn), newMachine(t, v, backend, conn)
+			here, there := newMachine(t, v, backend, in.env...), newMachine(t, v, backend, in.env...)
 			here.write("bake.json", template)
 			here.kill(c)
 			row := there.only("interrupted")
-			noSecretIn(t, pg, here.dir)
+			noSecretIn(t, in.secret, here.dir)
 			if c.resume {
 				there.write("bake.json", template)
 				there.run("resume", "-provider=embedded", "-template", "bake.json", row.Run)
 				there.noFiles()
 				v.expect(1)
 			} else {
-				there.run("cleanup", "-all")
+				if in.lockFiles {
+					there.run("cleanup", "-unlock", row.Run)
+					if !strings.Contains(there.said, "breaking terraform's lock on run "+row.Run+": OperationTypeApply by ") {
+						t.Errorf("cleanup -unlock: %s", there.said)
+					}
+				} else {
+					there.run("cleanup", "-all")
+				}
 				there.noFiles()
 				v.expectNothing()
 			}
@@ -231,7 +289,7 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 			if rows := there.rows(); len(rows) > 0 {
 				t.Errorf("still listed: %+v\n%s", rows, said)
 			}
-			if got := workspaces(t, pg, schema); len(got) > 0 {
+			if got := in.states(t, schema); len(got) > 0 {
 				t.Errorf("workspaces left: %v\n%s", got, said)
 			}
 			here.run("cleanup", "-all") // the directory of the dead does not know yet
@@ -241,10 +299,10 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 
 	t.Run("at work elsewhere", func(t *testing.T) {
 		t.Parallel()
-		backend := pgBackend("work")
+		backend := in.file("work")
 		flag := filepath.Join(t.TempDir(), "go")
 		v := newVictim(t, template)
-		here, there := newMachine(t, v, backend, conn), newMachine(t, v, backend, conn)
+		here, there := newMachine(t, v, backend, in.env...), newMachine(t, v, backend, in.env...)
 		here.write("bake.json", strings.Replace(sharedTemplate, "%s", `,{"type":"shell-local","inline":["until test -e `+flag+`; do sleep 0.1; done"]}`, 1))
 		var baked sync.WaitGroup
 		baked.Go(func() {
@@ -274,7 +332,7 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 		baked.Wait()
 
 		// Two cleanups at once: one does it, the other leaves it alone or comes too late.
-		third := newMachine(t, v, backend, conn)
+		third := newMachine(t, v, backend, in.env...)
 		var errs [2]error
 		var said [2]string
 		var both sync.WaitGroup
@@ -299,18 +357,18 @@ func TestSharedStateInPostgreSQL(t *testing.T) {
 		v.expect(1)
 	})
 
-	t.Run("no way to the database", func(t *testing.T) {
+	t.Run("wrong secret", func(t *testing.T) {
 		t.Parallel()
-		backend := pgBackend("none")
+		backend := in.file("none")
 		v := newVictim(t, template)
-		m := newMachine(t, v, backend, strings.Replace(conn, "p%40ss", "wrong%40", 1))
+		m := newMachine(t, v, backend, in.wrong...)
 		m.write("bake.json", template)
 		_, said, err := m.try("run", "-provider=embedded", "bake.json")
-		if err == nil || !strings.Contains(said, "password authentication failed") {
+		if err == nil || !strings.Contains(said, in.refusal) {
 			t.Errorf("a bake that cannot reach its state: %v\n%s", err, said)
 		}
-		if strings.Contains(said, pg.Password[5:]) {
-			t.Errorf("the password is shown: %s", said)
+		if strings.Contains(said, in.secret[5:]) {
+			t.Errorf("the secret is shown: %s", said)
 		}
 		m.noFiles()
 		v.expect(0)

@@ -75,14 +75,21 @@ func (b *Backend) For(run string) map[string]cty.Value {
 	return out
 }
 
-// EnvNames returns which of these environment variables (name=value) terraform needs for the backend.
-func (b *Backend) EnvNames(environ []string) []string {
+// Env returns which of these environment variables (name=value) terraform needs for the backend, and what must be set beside
+// them.
+func (b *Backend) Env(environ []string) []string {
 	var out []string
+	if skip := b.Args["skip_s3_checksum"]; b.Type == "s3" && !skip.IsNull() && (skip.RawEquals(cty.True) || skip.RawEquals(cty.StringVal("true"))) {
+		// Terraform leaves the checksum of its own out, but not the one that the AWS SDK adds since 2025, in a form (aws-chunked
+		// with a trailer) that S3-compatible storages refuse: https://github.com/hashicorp/terraform/issues/36742. What the user
+		// has set comes after, and wins.
+		out = []string{"AWS_REQUEST_CHECKSUM_CALCULATION=when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required"}
+	}
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
 		for _, pattern := range backendKinds[b.Type].env {
 			if prefix, any := strings.CutSuffix(pattern, "*"); name == pattern || any && strings.HasPrefix(name, prefix) {
-				out = append(out, name)
+				out = append(out, kv)
 			}
 		}
 	}
@@ -97,11 +104,10 @@ var (
 
 // Secrets returns the values among these environment variables that must not be shown.
 func (b *Backend) Secrets(environ []string) []string {
-	names := b.EnvNames(environ)
 	var out []string
-	for _, kv := range environ {
+	for _, kv := range b.Env(environ) {
 		name, value, _ := strings.Cut(kv, "=")
-		if value == "" || !slices.Contains(names, name) || !secretName.MatchString(name) {
+		if value == "" || !secretName.MatchString(name) {
 			continue
 		}
 		out = append(out, value)

@@ -118,11 +118,15 @@ func TestBackendMistakesAreFoundWhereTheyAre(t *testing.T) {
 func TestBackendEnvironment(t *testing.T) {
 	environ := []string{"PG_CONN_STR=postgres://me:p%40ss@db/x", "PGPASSWORD=other", "PGHOST=db", "AWS_PROFILE=p", "AWS_SECRET_ACCESS_KEY=hush", "TF_WORKSPACE=prod", "TF_HTTP_ADDRESS=http://x", "TF_HTTP_PASSWORD=pw"}
 	for typ, want := range map[string][]string{
-		"pg": {"PG_CONN_STR", "PGPASSWORD", "PGHOST"}, "s3": {"AWS_PROFILE", "AWS_SECRET_ACCESS_KEY"}, "http": {"TF_HTTP_PASSWORD"},
+		"pg": environ[:3], "s3": environ[3:5], "http": environ[7:],
 	} {
-		if got := (&Backend{Type: typ}).EnvNames(environ); !slices.Equal(got, want) {
+		if got := (&Backend{Type: typ}).Env(environ); !slices.Equal(got, want) {
 			t.Errorf("%s: passes %v, want %v", typ, got, want)
 		}
+	}
+	compatible := &Backend{Type: "s3", Args: map[string]cty.Value{"skip_s3_checksum": cty.True}}
+	if got := compatible.Env([]string{"AWS_REQUEST_CHECKSUM_CALCULATION=when_supported"}); len(got) != 3 || got[0] != "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" || got[2] != "AWS_REQUEST_CHECKSUM_CALCULATION=when_supported" {
+		t.Errorf("without checksums, but as the user wants: %v", got)
 	}
 	secrets := (&Backend{Type: "pg"}).Secrets(environ)
 	for _, want := range []string{"p@ss", "other", "postgres://me:p%40ss@db/x"} {

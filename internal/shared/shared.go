@@ -12,6 +12,7 @@
 package shared
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,9 @@ const (
 	callTimeout = 90 * time.Second
 	// pushWait is how long a note's own lock is waited for; it is held for fractions of a second.
 	pushWait = 20 * time.Second
+	// orphanedAfter is how long after the last sign of life of its tfbake a terraform counts as dead, too: one that was left
+	// alone finishes the create it is at, and none takes that long.
+	orphanedAfter = time.Hour
 )
 
 // Files of a run directory that travel with the note.
@@ -250,6 +254,8 @@ type ClaimOptions struct {
 	Say    func(format string, args ...any)
 	// Wait is how long to wait for a terraform that a dead tfbake left at work.
 	Wait time.Duration
+
+	watch time.Duration // for signs of life of another machine, with Unlock; 0: two beats
 }
 
 // Claim takes over a run that nobody works on, in a temporary directory. Bind it to the run directory afterwards. It fails with
@@ -284,7 +290,7 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 		}
 	}
 	h.note, h.before = note, note.Owner
-	if err := h.push(ctx, at); err != nil {
+	if err := h.pushOver(ctx, at, o); err != nil {
 		var c *terraform.ConflictError
 		if errors.As(err, &c) {
 			if now, _, err := pull(ctx, h.tf); err == nil && now.Owner != nil {
@@ -300,9 +306,35 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 	return nil
 }
 
+// pushOver is push for a note whose lock may be a dead one's, killed while it wrote: where locks are files or rows they stay.
+// Nobody holds a note's lock longer than callTimeout.
+func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
+	var first terraform.Lock
+	began := time.Now()
+	for {
+		err := h.push(ctx, at)
+		lock, locked := terraform.LockOf(err)
+		if !locked || h.store.Backend.Type == "pg" { // PostgreSQL's locks end with the connection
+			return err
+		}
+		if first.ID != lock.ID {
+			first, began = lock, time.Now()
+			o.Say("somebody is writing the note of run %s; waiting, at most %s", h.run, callTimeout)
+		}
+		if !o.Unlock && time.Since(began) < callTimeout && (lock.Created.IsZero() || time.Since(lock.Created) < deadAfter) {
+			continue
+		}
+		o.Say("breaking the lock that a dead tfbake left on its note of run %s: lock %s", h.run, lock.ID)
+		if err := h.tf.ForceUnlock(ctx, lock.ID); err != nil {
+			return err
+		}
+		return h.push(ctx, at)
+	}
+}
+
 // watchDeath waits for a sign of life of an owner on another machine; without one within two beats it counts as dead.
 func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, stamp, error) {
-	watch := 2*beatEvery + 5*time.Second
+	watch := cmp.Or(o.watch, 2*beatEvery+5*time.Second)
 	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watch)
 	select {
 	case <-time.After(watch):
@@ -331,7 +363,9 @@ func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 		if lock, locked, err = h.probe(ctx, o.Wait); err != nil || !locked {
 			return err
 		}
-		return &LockedError{Run: h.run, Lock: lock, who: h.who(lock)}
+		if !h.orphaned(lock, time.Now()) {
+			return &LockedError{Run: h.run, Lock: lock, who: h.who(lock)}
+		}
 	}
 	o.Say("breaking terraform's lock on run %s: %s", h.run, h.who(lock))
 	if err := h.inState(ctx, func(tf *terraform.Terraform) error { return tf.ForceUnlock(ctx, lock.ID) }); err != nil {
@@ -347,10 +381,20 @@ func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 	return e
 }
 
+// orphaned tells whether the lock is for sure that of a terraform whose tfbake, the run's last owner, died long ago. Where
+// the backend does not tell when it was taken (http, pg), it may be that of somebody who uses terraform by hand.
+func (h *Hold) orphaned(l terraform.Lock, now time.Time) bool {
+	if h.before == nil || l.Created.IsZero() {
+		return false
+	}
+	const clocks = time.Minute // may differ
+	return l.Created.After(h.before.Since.Add(-clocks)) && l.Created.Before(h.before.Beat.Add(beatEvery+clocks)) && now.Sub(h.before.Beat) > orphanedAfter
+}
+
 // who tells whose a lock of terraform's is. Not every backend names it; the run's last owner is the best guess then.
 func (h *Hold) who(l terraform.Lock) string {
 	if l.Who != "" && h.store.Backend.Type != "pg" {
-		return fmt.Sprintf("%s by %s since %s, lock %s", l.Operation, l.Who, l.Created, l.ID)
+		return fmt.Sprintf("%s by %s since %s, lock %s", l.Operation, l.Who, l.Created.Local().Format(time.DateTime), l.ID)
 	}
 	text := "of a terraform that the backend does not name"
 	if l.ID != "" && h.store.Backend.Type != "pg" {

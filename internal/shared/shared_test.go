@@ -22,6 +22,7 @@ import (
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/pgtest"
+	"github.com/tfbake/tfbake/internal/s3test"
 	"github.com/tfbake/tfbake/internal/terraform"
 )
 
@@ -47,7 +48,7 @@ func newStore(t *testing.T, b *config.Backend, environ ...string) *Store {
 	}
 	all := append(os.Environ(), environ...)
 	return &Store{Backend: b, Binary: bin, Log: &told{}, Doing: "test", Env: func(dir string) map[string]string {
-		return terraform.Environment(terraform.EnvOptions{Environ: all, Dir: dir, Pass: b.EnvNames(all)})
+		return terraform.Environment(terraform.EnvOptions{Environ: all, Dir: dir, Pass: b.Env(all)})
 	}}
 }
 
@@ -237,5 +238,162 @@ func TestOneOfManyGetsARun(t *testing.T) {
 	run.End(0, nil)
 	if runs, err := store.List(t.Context()); err != nil || len(runs) != 1 || runs[0].Note.Owner.ID != "other" {
 		t.Errorf("after the end of one that was taken over: %+v, %v", runs, err)
+	}
+}
+
+// inObjectStorage is a store in an object storage of the test's own.
+func inObjectStorage(t *testing.T) (*s3test.Server, *Store) {
+	t.Helper()
+	s3 := s3test.Start(t)
+	args := map[string]cty.Value{"bucket": cty.StringVal(s3.Bucket), "key": cty.StringVal("bakes.tfstate"), "region": cty.StringVal("kr-standard"),
+		"endpoints": cty.ObjectVal(map[string]cty.Value{"s3": cty.StringVal(s3.URL)})}
+	for _, name := range []string{"use_path_style", "use_lockfile", "skip_s3_checksum", "skip_credentials_validation", "skip_region_validation", "skip_requesting_account_id", "skip_metadata_api_check"} {
+		args[name] = cty.True
+	}
+	return s3, newStore(t, &config.Backend{Type: "s3", Args: args}, s3.Environ()...)
+}
+
+// die makes a hold that of a process of another machine, which gave its last sign of life so long ago.
+func (h *Hold) die(t *testing.T, ago time.Duration) {
+	t.Helper()
+	h.end()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, at, err := pull(t.Context(), h.tf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.note.Owner = &Owner{ID: "other", Host: "runner-7", PID: 1, Doing: "run", Since: time.Now().Add(-ago - time.Hour), Beat: time.Now().Add(-ago), Machine: "other", Start: "1"}
+	if err := h.write(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	h.over = true
+}
+
+func lockFile(id string, created time.Time) []byte {
+	b, _ := json.Marshal(map[string]any{"ID": id, "Operation": "OperationTypeApply", "Who": "ci@runner-7", "Version": "1.11.4", "Created": created.UTC(), "Path": ""})
+	return b
+}
+
+func TestLocksOfADeadRunner(t *testing.T) {
+	t.Parallel()
+	s3, store := inObjectStorage(t)
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.inState(t.Context(), func(*terraform.Terraform) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	// What an apply leaves that is killed: a state, and its lock. The note was being written at that moment, too.
+	s3.Set("env:/tfb-"+id+"/bakes.tfstate", []byte(`{"version":4,"terraform_version":"1.11.4","serial":3,"lineage":"x","outputs":{},"resources":[]}`))
+	stateLock, noteLock := "env:/tfb-"+id+"/bakes.tfstate.tflock", "env:/tfb-"+id+"-run/bakes.tfstate.tflock"
+	const applied, noted = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
+
+	h.die(t, 10*time.Minute)
+	s3.Set(stateLock, lockFile(applied, time.Now().Add(-11*time.Minute)))
+	s3.Set(noteLock, lockFile(noted, time.Now().Add(-10*time.Minute)))
+	var said strings.Builder
+	o := ClaimOptions{Say: say(t, &said), Wait: time.Second}
+	if _, _, err = store.Claim(t.Context(), id, o); !errors.As(err, new(*LockedError)) || !strings.Contains(err.Error(), "by ci@runner-7") || !strings.Contains(err.Error(), "-unlock") {
+		t.Fatalf("a state that was locked minutes ago: %v", err)
+	}
+	if !strings.Contains(said.String(), "breaking the lock that a dead tfbake left on its note") || s3.Object(noteLock) != nil {
+		t.Errorf("the note's lock: %s", said.String())
+	}
+	if s3.Object(stateLock) == nil {
+		t.Error("the state's lock was broken too early")
+	}
+
+	// An hour after its death the same lock is broken unasked, but not one that was taken since.
+	h.die(t, 2*time.Hour)
+	s3.Set(stateLock, lockFile(applied, time.Now().Add(-30*time.Minute)))
+	if _, _, err = store.Claim(t.Context(), id, o); !errors.As(err, new(*LockedError)) {
+		t.Errorf("somebody else's lock: %v", err)
+	}
+	s3.Set(stateLock, lockFile(applied, time.Now().Add(-150*time.Minute)))
+	said.Reset()
+	h, _, err = store.Claim(t.Context(), id, o)
+	if err != nil || !strings.Contains(said.String(), "breaking terraform's lock on run "+id+": OperationTypeApply by ci@runner-7") {
+		t.Fatalf("the lock of one long dead: %v\n%s", err, said.String())
+	}
+	if err := h.delete(); err != nil {
+		t.Fatal(err)
+	}
+	if keys := s3.Keys(); len(keys) > 0 {
+		t.Errorf("left in the bucket: %v", keys)
+	}
+}
+
+func TestUnlockRefusesALivingMachine(t *testing.T) {
+	t.Parallel()
+	_, store := inObjectStorage(t)
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.die(t, time.Minute)
+
+	// It renews its note while it is watched.
+	o := ClaimOptions{Unlock: true, watch: time.Millisecond, Say: func(string, ...any) { h.die(t, 0) }}
+	_, _, err = store.Claim(t.Context(), id, o)
+	if !errors.As(err, new(*BusyError)) || !strings.Contains(err.Error(), "runner-7") || !strings.Contains(err.Error(), "wait for it to end") {
+		t.Errorf("-unlock of a run at work elsewhere: %v", err)
+	}
+	if runs, err := store.List(t.Context()); err != nil || len(runs) != 1 || runs[0].Note.Owner.ID != "other" {
+		t.Errorf("after it: %+v, %v", runs, err)
+	}
+
+	// It dies.
+	o.Say = t.Logf
+	h, _, err = store.Claim(t.Context(), id, o)
+	if err != nil {
+		t.Fatalf("-unlock of a run of a machine that gives no sign of life: %v", err)
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without conditional writes nothing but the owner's name in the note keeps two apart: more than one may begin, but only
+// one goes on.
+func TestStorageWithoutLocks(t *testing.T) {
+	t.Parallel()
+	s3, store := inObjectStorage(t)
+	s3.NoConditions = true
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err == nil {
+		err = h.Release(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var holds [3]*Hold
+	for i := range holds {
+		wg.Go(func() {
+			h, _, err := store.Claim(context.WithoutCancel(t.Context()), id, ClaimOptions{Say: t.Logf, Wait: time.Second})
+			if err != nil {
+				t.Logf("claim %d: %v", i, err)
+				return
+			}
+			holds[i] = h
+		})
+	}
+	wg.Wait()
+	n := 0
+	for _, h := range holds {
+		if h != nil && h.publish(t.Context(), run.Dir) == nil {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d of %d go on", n, len(holds))
 	}
 }

@@ -110,8 +110,14 @@ func (e *ConflictError) Unwrap() error { return e.err }
 // internal/states/statemgr, the same in OpenTofu.
 var conflict = regexp.MustCompile(`cannot import state with serial \d+ over newer state|cannot overwrite existing state with serial \d+|cannot import state with lineage`)
 
-// Lock is what terraform says of a state's lock.
-type Lock struct{ ID, Who, Operation, Created string }
+// Lock is what terraform says of a state's lock; what it does not say is empty.
+type Lock struct {
+	ID, Who, Operation string
+	Created            time.Time
+}
+
+// createdFormat is how terraform prints when a lock was taken.
+const createdFormat = "2006-01-02 15:04:05.999999999 -0700 MST"
 
 var (
 	lockLine = regexp.MustCompile(`(?m)^[│\s]*(ID|Operation|Who|Created):[ \t]+(.+?)\s*$`)
@@ -145,7 +151,7 @@ func LockOf(err error) (Lock, bool) {
 		case "Operation":
 			l.Operation = m[2]
 		case "Created":
-			l.Created = m[2]
+			l.Created, _ = time.Parse(createdFormat, m[2])
 		}
 	}
 	if m := existingLock.FindStringSubmatch(all); m != nil {
