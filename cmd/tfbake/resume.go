@@ -7,15 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
 
-	"github.com/tfbake/tfbake/internal/bake"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ncloud"
-	"github.com/tfbake/tfbake/internal/terraform"
 	"github.com/tfbake/tfbake/internal/ui"
 )
 
@@ -156,77 +152,6 @@ func sameTemplate(f journal.Facts) error {
 	}
 	if digest != f.TemplateDigest {
 		return fmt.Errorf("%s is not the template that run %s began with: undo the change (files it names, such as scripts, may change), or add -changed to go on with its provisioners as they are now", f.Template, f.RunID)
-	}
-	return nil
-}
-
-func cmdState(ctx context.Context, a *app, args []string) error {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory; without more it lists.\n")
-		return failWith(exitUsage, errors.New("state takes a run"))
-	}
-	name, backend, sub := stateArguments(args, a.getenv("TFBAKE_BACKEND"))
-	if name == "" {
-		return failWith(exitUsage, errors.New("state takes a run"))
-	}
-	dir, pass, remove, err := a.stateDir(ctx, name, backend)
-	if err != nil {
-		return err
-	}
-	defer remove()
-	if len(sub) == 0 {
-		sub = []string{"list"}
-	}
-	bin, err := a.findTerraform(ctx, a.getenv("TFBAKE_TERRAFORM"))
-	if err != nil {
-		return failWith(exitInfra, err)
-	}
-	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir, Pass: pass})
-	cmd := exec.CommandContext(ctx, bin.Path, append([]string{"-chdir=" + dir, "state"}, sub...)...)
-	cmd.Stdout, cmd.Stderr = a.stdout, a.redact.Writer(a.stderr)
-	for k, v := range env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("terraform state %s in %s: %w", sub[0], dir, err)
-	}
-	return nil
-}
-
-func cmdLogs(_ context.Context, a *app, args []string) error {
-	f := a.flags("logs", "RUN", "Prints what a run told while it ran, and its journal with -journal.")
-	asJournal := f.Bool("journal", false, "the journal: what was begun, and what came of it")
-	rest, err := f.parse(args, 1, 1)
-	if err != nil {
-		return err
-	}
-	dir, err := a.findRun(rest[0])
-	if err != nil {
-		return err
-	}
-	if !*asJournal {
-		b, err := os.ReadFile(filepath.Join(dir, bake.StoryFile))
-		if err != nil {
-			return fmt.Errorf("run %s has no log: %w", filepath.Base(dir), err)
-		}
-		_, err = a.stdout.Write(b)
-		return err
-	}
-	rec, err := journal.Read(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range rec.Entries {
-		fmt.Fprintf(a.stdout, "%s  %-17s %-6s", e.Time.Local().Format(time.DateTime), e.Step, e.State)
-		for _, k := range []string{"index", "type", "server_no", "public_ip", "image_name", "image_no", "left", "until"} {
-			if v := e.Data[k]; v != "" {
-				fmt.Fprintf(a.stdout, " %s=%s", k, v)
-			}
-		}
-		if e.Message != "" {
-			fmt.Fprintf(a.stdout, " %s", e.Message)
-		}
-		fmt.Fprintln(a.stdout)
 	}
 	return nil
 }

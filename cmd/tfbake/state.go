@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/tfbake/tfbake/internal/terraform"
+)
+
+func cmdState(ctx context.Context, a *app, args []string) error {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory; without more it lists.\n")
+		return failWith(exitUsage, errors.New("state takes a run"))
+	}
+	name, backend, sub := stateArguments(args, a.getenv("TFBAKE_BACKEND"))
+	if name == "" {
+		return failWith(exitUsage, errors.New("state takes a run"))
+	}
+	dir, pass, remove, err := a.stateDir(ctx, name, backend)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if len(sub) == 0 {
+		sub = []string{"list"}
+	}
+	bin, err := a.findTerraform(ctx, a.getenv("TFBAKE_TERRAFORM"))
+	if err != nil {
+		return failWith(exitInfra, err)
+	}
+	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir, Pass: pass})
+	cmd := exec.CommandContext(ctx, bin.Path, append([]string{"-chdir=" + dir, "state"}, sub...)...)
+	cmd.Stdout, cmd.Stderr = a.stdout, a.redact.Writer(a.stderr)
+	for k, v := range env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("terraform state %s in %s: %w", sub[0], dir, err)
+	}
+	return nil
+}
