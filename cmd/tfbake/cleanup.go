@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ncloud"
@@ -105,7 +106,7 @@ func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) (
 		return nil, err
 	}
 	for _, r := range withShared(recs, there) {
-		if why := leaveAlone(r.Record, o.olderThan, time.Now()); why != "" {
+		if why := leaveAlone(r.Record, o.olderThan, clock.Now()); why != "" {
 			a.story.Info("run %s: %s", r.Facts.RunID, why)
 			continue
 		}
@@ -122,7 +123,7 @@ func leaveAlone(r journal.Record, olderThan time.Duration, now time.Time) string
 	switch until := r.KeptUntil(); {
 	case r.Working:
 		return "a tfbake is working on it"
-	case now.Sub(r.Facts.Started) < olderThan:
+	case olderThan > 0 && now.Sub(r.Facts.Started) < olderThan:
 		return "younger than " + olderThan.String()
 	case r.Status() == "kept" && until.IsZero():
 		return "kept; name it to clean it up"
@@ -143,7 +144,12 @@ func (a *app) cleanupRun(ctx context.Context, dir string, o cleanupFlags, keepDi
 		err := a.tellLeft(ctx, r.run, r.rec, o)
 		return errors.Join(err, r.forget(ctx))
 	}
-	err = a.destroy(ctx, r.run, r.rec, o.cloudFlags, keepDir)
+	// -all goes by age: this machine's clock, which may be wrong, has found it old enough, and the cloud's must find so, too.
+	var tooSoon func(time.Time) string
+	if o.all && (o.olderThan > 0 || r.rec.Status() == "kept") {
+		tooSoon = func(now time.Time) string { return leaveAlone(r.rec, o.olderThan, now) }
+	}
+	err = a.destroy(ctx, r.run, r.rec, o.cloudFlags, keepDir, tooSoon)
 	return errors.Join(err, r.close(ctx))
 }
 
@@ -235,8 +241,8 @@ func (a *app) cleanupOrphansOf(ctx context.Context, client *ncloud.Client, p con
 		if known[name] {
 			continue
 		}
-		if begun, err := journal.Begun(name); err == nil && time.Since(begun) < age {
-			a.story.Info("%s (%s, %s): begun less than %s ago, maybe another machine's", name, p, region.Code, age)
+		if made := madeAt(name, found[name]); s.Client.Now().Sub(made) < age {
+			a.story.Info("%s (%s, %s): at work less than %s ago, maybe another machine's", name, p, region.Code, age)
 			continue
 		}
 		fmt.Fprintf(a.stdout, "%s (%s, %s): %d resources\n", name, p, region.Code, len(found[name]))
@@ -254,6 +260,16 @@ func (a *app) cleanupOrphansOf(ctx context.Context, client *ncloud.Client, p con
 		a.story.Say("%s: %d resources left", name, len(left))
 	}
 	return errors.Join(errs...)
+}
+
+// madeAt tells when a run made something last, by the cloud's clock: that of the machine which named it may be wrong, and is asked
+// only where the cloud does not say.
+func madeAt(name string, found []sweep.Resource) time.Time {
+	made := sweep.Newest(found)
+	if made.IsZero() {
+		made, _ = journal.Begun(name)
+	}
+	return made
 }
 
 // halfImages are the images of a run that were begun and not seen to their end.

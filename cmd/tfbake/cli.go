@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/ncloud"
 	"github.com/tfbake/tfbake/internal/redact"
 	"github.com/tfbake/tfbake/internal/ui"
@@ -147,7 +148,7 @@ func Main(args []string, h host) int {
 		a.runsDir = filepath.Join(d, "runs")
 	}
 	a.story = ui.New(a.stderr, a.redact, ui.Options{})
-	a.loadedAt = time.Now().UTC().Truncate(time.Second)
+	a.loadedAt = clock.Now().UTC().Truncate(time.Second)
 	if a.cwd, err = os.Getwd(); err != nil {
 		return a.exitCode(err)
 	}

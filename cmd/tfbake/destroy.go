@@ -37,11 +37,12 @@ func cmdDestroy(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	err = a.destroy(ctx, r.run, r.rec, o, *keepDir)
+	err = a.destroy(ctx, r.run, r.rec, o, *keepDir, nil)
 	return errors.Join(err, r.close(ctx))
 }
 
-func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record, o cloudFlags, keepDir bool) (err error) {
+// destroy destroys a run. tooSoon, unless nil, is told the cloud's time and says why the run is to be left alone after all.
+func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record, o cloudFlags, keepDir bool, tooSoon func(time.Time) string) (err error) {
 	facts := rec.Facts
 	if facts.Platform == "" {
 		a.story.Say("run %s died before it created anything", facts.RunID)
@@ -57,6 +58,12 @@ func (a *app) destroy(ctx context.Context, run *journal.Run, rec journal.Record,
 	client, err := a.clientOf(ctx, t, facts, story)
 	if err != nil {
 		return failWith(exitPreflight, err)
+	}
+	if tooSoon != nil {
+		if why := tooSoon(client.Time(ctx)); why != "" {
+			story.Info("run %s: %s, by the cloud's clock", facts.RunID, why)
+			return nil
+		}
 	}
 	m := maker{app: a, target: t, provider: o.provider}
 	if m.provider == "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/localcloud"
 	"github.com/tfbake/tfbake/internal/provider"
 )
@@ -21,6 +22,7 @@ var update = flag.Bool("update", false, "rewrite the golden parts of scripts and
 
 func TestMain(m *testing.M) {
 	if os.Getenv("TFBAKE_TEST_MAIN") != "" || provider.StartedByTerraform() { // a test, or terraform in one, started us as the program
+		setTestClock(os.Getenv("TFBAKE_TEST_CLOCK"))
 		main()
 		return
 	}
@@ -30,6 +32,20 @@ func TestMain(m *testing.M) {
 		f.Value.Set("8")
 	}
 	testscript.Main(m, map[string]func(){"tfbake": main})
+}
+
+// setTestClock puts the program's time of day off by what the file holds at that moment, as a duration, so that a test can
+// make it jump.
+func setTestClock(file string) {
+	if file == "" {
+		return
+	}
+	real := clock.Now
+	clock.Now = func() time.Time {
+		text, _ := os.ReadFile(file) // not there yet: the time is right
+		off, _ := time.ParseDuration(string(text))
+		return real().Add(off)
+	}
 }
 
 // TestScripts runs the real program against a real terraform and the simulated cloud.

@@ -76,6 +76,9 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 	if diags.HasErrors() {
 		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
 	}
+	if ahead := client.Ahead(); c.provider == officialProvider && ahead.Abs() > ncloud.Tolerance {
+		return plan, fmt.Errorf("%s, and the official provider's calls, signed with it, would be refused: set it, or use -provider embedded", ncloud.ClockOff(ahead))
+	}
 	c.client = client.In(ncloud.Region{Code: plan.RegionCode, No: plan.RegionNo})
 	return plan, nil
 }
@@ -106,7 +109,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 
 // infra makes terraform for a run directory. stop ends the embedded provider, where that is used.
 func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (*terraform.Terraform, func(), error) {
-	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate, Workspace: workspaceOf(run.Facts)}
+	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate, Clock: clockCheck(client), Workspace: workspaceOf(run.Facts)}
 	stop := func() {}
 	if m.provider == embeddedProvider {
 		served, stopServing, err := provider.Reattach(m.app.hard, provider.Options{Flavour: flavour(p), Client: client, Dir: run.Dir})
@@ -128,6 +131,16 @@ func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, c
 	// A second signal is for terraform, too. What it was creating is then found by name.
 	context.AfterFunc(m.app.hard, t.Kill)
 	return t, stop, nil
+}
+
+// clockCheck tells whether this machine's clock is so wrong that calls signed with it are refused.
+func clockCheck(client *ncloud.Client) func() string {
+	return func() string {
+		if client.Time(context.Background()); client.Ahead().Abs() <= ncloud.Tolerance {
+			return ""
+		}
+		return ncloud.ClockOff(client.Ahead())
+	}
 }
 
 func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud.Client) map[string]string {

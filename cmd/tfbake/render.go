@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
@@ -47,7 +47,7 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	m := maker{app: a, target: target, provider: officialProvider}
 	build := tmpl.Builds[0]
 	check := &checker{maker: m, story: a.story.Named(build.Name), tmpl: tmpl}
-	plan, err := check.Check(ctx, build, journal.NewRunID(time.Now()))
+	plan, err := check.Check(ctx, build, journal.NewRunID(clock.Now()))
 	if err != nil {
 		return failWith(exitPreflight, err)
 	}

@@ -110,6 +110,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	}
 	baker := m.baker(build, tmpl, o, story)
 	baker.Parts = m.partsFor(build, func() *ncloud.Client { return client }, story)
+	baker.Time = client.Time
 	baker.From, baker.ProvisionOnly = from, o.provisionOnly
 	res, err := baker.Resume(ctx, build, run, rec)
 	return a.report([]outcome{{res, err}}, o)

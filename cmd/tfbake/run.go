@@ -175,6 +175,7 @@ func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build,
 	check := &checker{maker: m, story: story, tmpl: tmpl}
 	baker := m.baker(b, tmpl, o, story)
 	baker.Preflight = check
+	baker.Time = func(ctx context.Context) time.Time { return check.client.Time(ctx) }
 	baker.Parts = m.partsFor(b, func() *ncloud.Client { return check.client }, story)
 	res, err := baker.Run(ctx, b)
 	return outcome{res, err}
@@ -202,7 +203,6 @@ func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *
 		Hard:          a.hard,
 		Asker:         a.choose,
 		ApplyRetries:  applyRetries(m.provider),
-		Now:           time.Now,
 	}
 }
 

@@ -151,6 +151,10 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 	return ncloud.New(ncloud.Options{
 		Endpoint: endpoint, Credentials: keys, UserAgent: "tfbake/" + toolVersion(), Transport: a.log.transport(),
 		Log: func(e ncloud.Event) {
+			if e.Wait == 0 {
+				story.Info("%s", e.Err)
+				return
+			}
 			story.Info("%s: %s; trying again in %s", e.Action, strings.TrimSpace(e.Err.Error()), e.Wait.Round(100_000_000))
 		},
 	})

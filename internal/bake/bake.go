@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
@@ -119,7 +120,8 @@ type Baker struct {
 	ApplyRetries int
 	// Asker asks what to do about a failed step; nil when nobody is there.
 	Asker func(ctx context.Context, question string, choices string) (byte, error)
-	Now   func() time.Time
+	// Time asks for the cloud's time, by which a run's age and the end of -keep-for count: this machine's clock may be wrong.
+	Time func(ctx context.Context) time.Time
 }
 
 // StoryFile is the file of a run directory that holds what the user was told, secrets left out.
@@ -140,11 +142,11 @@ type Parts struct {
 // Run bakes one image. Whatever happens after preflight, what was created is destroyed before Run returns, unless the
 // user asked to keep it; an error of the way down is joined to the first one.
 func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err error) {
-	started := b.Now()
+	started := time.Now()
 	res.Build = build.Name
-	defer func() { res.Elapsed = b.Now().Sub(started) }()
+	defer func() { res.Elapsed = time.Since(started) }()
 
-	runID := journal.NewRunID(started)
+	runID := journal.NewRunID(clock.Now())
 	b.Story.Say("checking the template against the account: nothing is created yet")
 	res.Plan, err = b.Preflight.Check(ctx, build, runID)
 	if err == nil {
@@ -155,7 +157,7 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	if err != nil {
 		return res, &Error{StagePreflight, err}
 	}
-	run, err := journal.Create(b.RunsDir, b.facts(res.Plan, runID))
+	run, err := journal.Create(b.RunsDir, b.facts(ctx, res.Plan, runID))
 	if err != nil {
 		return res, fmt.Errorf("no journal, no server: %w", err)
 	}
@@ -166,9 +168,9 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 // Resume goes on with a run whose tfbake died or that was kept, from the step it stopped at, with the choices made then.
 // The caller has opened the run and made sure that the template is the same.
 func (b *Baker) Resume(ctx context.Context, build *config.Build, run *journal.Run, rec journal.Record) (res Result, err error) {
-	started := b.Now()
+	started := time.Now()
 	res.Build = build.Name
-	defer func() { res.Elapsed = b.Now().Sub(started) }()
+	defer func() { res.Elapsed = time.Since(started) }()
 
 	if res.Plan, err = LoadPlan(run.Dir); err != nil {
 		return res, &Error{StagePreflight, err}
@@ -209,9 +211,9 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 	return res, nil
 }
 
-func (b *Baker) facts(plan config.Resolved, runID string) journal.Facts {
+func (b *Baker) facts(ctx context.Context, plan config.Resolved, runID string) journal.Facts {
 	f := b.Facts
-	f.RunID, f.Name, f.Started = runID, plan.Name, b.Now().UTC()
+	f.RunID, f.Name, f.Started = runID, plan.Name, b.Time(ctx).UTC()
 	f.Platform, f.Site = string(plan.Platform), plan.Site
 	f.Region, f.RegionNo = plan.RegionCode, plan.RegionNo
 	f.Hypervisor, f.ImageName = plan.Hypervisor, plan.ImageName

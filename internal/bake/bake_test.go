@@ -90,7 +90,7 @@ func (w *world) SweepStrays(ctx context.Context, _ string, _ []string) ([]string
 func (w *world) baker(t *testing.T) *Baker {
 	w.t = t
 	return &Baker{
-		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&bytes.Buffer{}, nil, ui.Options{}), Hard: context.Background(), Now: time.Now, OnError: Cleanup, From: -1,
+		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&bytes.Buffer{}, nil, ui.Options{}), Hard: context.Background(), Time: func(context.Context) time.Time { return time.Now() }, OnError: Cleanup, From: -1,
 		Parts: func(run *journal.Run, _ config.Resolved) (Parts, error) {
 			w.run = run
 			return Parts{Infra: w, Provisioner: w, Imager: w, Keys: w, Sweeper: w,

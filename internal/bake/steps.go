@@ -319,7 +319,7 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 		res.Kept = true
 		until := notes{}
 		if s.b.KeepFor > 0 {
-			res.KeptUntil = s.b.Now().Add(s.b.KeepFor)
+			res.KeptUntil = s.b.Time(s.b.Hard).Add(s.b.KeepFor)
 			until["until"] = res.KeptUntil.UTC().Format(time.RFC3339)
 		}
 		return res, errors.Join(failure, s.run.Done(journal.Keep, until), s.parts.Keep(s.b.Hard))

@@ -23,13 +23,15 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/tfbake/tfbake/internal/clock"
 )
 
 // Facts are what anyone needs to know to look after a run without its template. They hold no secret.
 type Facts struct {
-	RunID    string    `json:"run"`  // yymmdd-hhmmss-xxxx
-	Name     string    `json:"name"` // prefix of every resource of the run
-	Started  time.Time `json:"started"`
+	RunID    string    `json:"run"`     // yymmdd-hhmmss-xxxx
+	Name     string    `json:"name"`    // prefix of every resource of the run
+	Started  time.Time `json:"started"` // by the cloud's clock
 	Version  string    `json:"tfbake"`
 	Template string    `json:"template"` // path as given, made absolute
 	// TemplateDigest is the SHA-256 of the template's text, LoadedAt what its timestamp functions said, UUID the run's for
@@ -84,7 +86,7 @@ const (
 
 // Entry is one line of the journal.
 type Entry struct {
-	Time    time.Time         `json:"time"`
+	Time    time.Time         `json:"time"` // by this machine's clock, which may jump: the order is that of the lines
 	Step    string            `json:"step"`
 	State   State             `json:"state"`
 	Message string            `json:"message,omitempty"`
@@ -109,7 +111,7 @@ func NewRunID(now time.Time) string {
 	return now.UTC().Format("060102-150405") + "-" + string(b)
 }
 
-// Begun tells when a run began, from its id or its name.
+// Begun tells when a run began by the clock of its machine, from its id or its name.
 func Begun(id string) (time.Time, error) {
 	id = strings.TrimPrefix(id, "tfb-")
 	if len(id) < 13 {
@@ -195,7 +197,7 @@ func open(dir string) (*Run, error) {
 		lock.Unlock()
 		return nil, fmt.Errorf("mend the journal %s: %w", path, err)
 	}
-	return &Run{Dir: dir, file: file, lock: lock, now: time.Now}, nil
+	return &Run{Dir: dir, file: file, lock: lock, now: clock.Now}, nil
 }
 
 // endTornLine closes a line that a crash cut off, so that the next entry starts on a line of its own.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 )
 
@@ -32,6 +33,7 @@ type manifestBuild struct {
 const (
 	lockWait  = 10 * time.Second // for another bake that writes the same manifest
 	lockStale = time.Minute      // a lock so old was left by a bake that died
+	lockQuiet = 2 * time.Second  // if it stays as it is for so long: the clock may have jumped, and a lock is held for an instant
 )
 
 // manifest adds the image to the manifest file. Builds that run at the same time, in this process or another, wait for
@@ -108,6 +110,7 @@ func replaceFile(name string, text []byte) error {
 func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
+	var seen, since time.Time
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
@@ -117,9 +120,14 @@ func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > lockStale {
-			os.Remove(name)
-			continue
+		if info, err := os.Stat(name); err == nil {
+			if !info.ModTime().Equal(seen) {
+				seen, since = info.ModTime(), time.Now()
+			}
+			if clock.Now().Sub(seen).Abs() > lockStale && time.Since(since) > lockQuiet {
+				os.Remove(name)
+				continue
+			}
 		}
 		t := time.NewTimer(20 * time.Millisecond)
 		select {

@@ -48,7 +48,7 @@ type Resource struct {
 	server            string // number of the server it is attached to
 	vpc, subnet       string
 	protected         bool
-	created           time.Time // servers and disks
+	created           time.Time // by the cloud's clock; zero: not told, as of network interfaces and VPC's ACGs
 	image             imageAPI
 }
 
@@ -144,6 +144,16 @@ func (s *Sweeper) Orphans(ctx context.Context) (map[string][]Resource, error) {
 		}
 	}
 	return runs, err
+}
+
+// Newest tells when the youngest of the resources was made, by the cloud's clock; zero: of none is it known.
+func Newest(rs []Resource) (t time.Time) {
+	for _, r := range rs {
+		if r.created.After(t) {
+			t = r.created
+		}
+	}
+	return t
 }
 
 // Sweep deletes everything of a run and returns what is left when nothing more can be done, each with the reason. The
@@ -476,7 +486,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
 			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
+				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo, created: date(p.CreateDate)}, ownedText(p.Description) || owned(p.ServerName)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -505,7 +515,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetInitScriptList(ctx, ncloud.InitScriptFilter{})
 			return gather(l, err, func(i ncloud.InitScript) (Resource, bool) {
-				return Resource{Kind: InitScript, No: i.No, Name: i.Name}, owned(i.Name)
+				return Resource{Kind: InitScript, No: i.No, Name: i.Name, created: date(i.CreateDate)}, owned(i.Name)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -556,7 +566,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
 			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo}, ownedText(p.Description) || owned(p.ServerName)
+				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo, created: date(p.CreateDate)}, ownedText(p.Description) || owned(p.ServerName)
 			})
 		},
 		func(ctx context.Context) ([]Resource, error) {
@@ -645,12 +655,12 @@ func date(s string) time.Time {
 
 func snapshot(owned func(string) bool) func(ncloud.Snapshot) (Resource, bool) {
 	return func(s ncloud.Snapshot) (Resource, bool) {
-		return Resource{Kind: Snapshot, No: s.No, Name: s.Name, status: s.Status, operation: s.Operation}, owned(s.Name)
+		return Resource{Kind: Snapshot, No: s.No, Name: s.Name, status: s.Status, operation: s.Operation, created: date(s.CreateDate)}, owned(s.Name)
 	}
 }
 
 func key(owned func(string) bool) func(ncloud.LoginKey) (Resource, bool) {
 	return func(k ncloud.LoginKey) (Resource, bool) {
-		return Resource{Kind: LoginKey, No: k.Name, Name: k.Name}, owned(k.Name)
+		return Resource{Kind: LoginKey, No: k.Name, Name: k.Name, created: date(k.CreateDate)}, owned(k.Name)
 	}
 }

@@ -149,6 +149,11 @@ func hint(diags []Diagnostic, output string, o Options) string {
 	case has("doesn't match any of the checksums"), has("does not match any of the checksums"):
 		return "the provider is not the one .terraform.lock.hcl was written for; remove that file if the change is meant."
 	case has("Authentication Failed"), has("authentication failed"):
+		if o.Clock != nil {
+			if wrong := o.Clock(); wrong != "" {
+				return wrong + ", and calls signed with it are refused: set it."
+			}
+		}
 		return "check NCLOUD_ACCESS_KEY, NCLOUD_SECRET_KEY, the site, and this machine's clock."
 	}
 	return ""

@@ -36,6 +36,9 @@ type Options struct {
 	// Locate names the place in the user's template that a diagnostic is about, like
 	// "bake.json:12:7: server_product_code", or "" when there is none. nil: places are not named.
 	Locate func(Diagnostic) string
+	// Clock says how this machine's clock is wrong, "" when it is not. It is asked when a provider's calls are refused;
+	// the official one signs them with that clock. May be nil.
+	Clock func() string
 
 	Parallelism int           // default 4: NCloud refuses concurrent changes of one ACG (1007009)
 	LockTimeout time.Duration // how long to wait for a locked state; default 2 minutes
