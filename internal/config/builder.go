@@ -100,8 +100,11 @@ var builderSchema = &schema[builder]{
 			doc: "An existing ACG that lets this machine in, instead of a temporary one. Classic with winrm needs it.",
 			ptr: func(b *builder) any { return &b.AccessControlGroupNo }, check: numberCheck},
 		{name: "source_cidrs", since: sinceTfbake,
-			doc: "Address blocks the temporary ACG lets in. Left out: this machine's own address.",
+			doc: "IPv4 address blocks the temporary ACG lets in. Left out: this machine's own address.",
 			ptr: func(b *builder) any { return &b.SourceCIDRs }, check: cidrCheck},
+		{name: "allow_world", since: sinceTfbake,
+			doc: "Let source_cidrs hold 0.0.0.0/0: everyone may try to log in while the bake runs.",
+			ptr: func(b *builder) any { return &b.AllowWorld }},
 		{name: "user_data", since: sinceOriginal,
 			doc: "Init script run at first boot. Linux: beginning with #! and the interpreter; Windows: Visual Basic. English letters only. At most 21847 bytes (VPC: 1 MiB).",
 			ptr: func(b *builder) any { return &b.UserData }},
@@ -395,8 +398,13 @@ func finishBuilder(d *decoder, b *builder) {
 		d.warnf(d.keyAt("source_cidrs"), "source_cidrs has no effect", "It is for the temporary ACG; access_control_group_no uses an existing one.")
 	}
 	for _, c := range s.SourceCIDRs {
-		if strings.HasSuffix(c, "/0") {
+		switch {
+		case !strings.HasSuffix(c, "/0"):
+		case s.AllowWorld:
 			d.warnf(d.at("source_cidrs"), "The server will be open to the whole internet", "%s lets everyone try to log in while the bake runs. Leave source_cidrs out to let in only this machine.", c)
+		default:
+			d.errorf(d.at("source_cidrs"), "The server would be open to the whole internet",
+				"%s lets everyone try to log in while the bake runs. Leave source_cidrs out to let in only this machine, or set allow_world to true if that is really meant.", c)
 		}
 	}
 }
@@ -551,7 +559,11 @@ func checkUserData(d *decoder, b *builder, vpc bool) {
 	}
 	for i, c := range b.UserData {
 		if c >= utf8.RuneSelf {
-			d.warnf(r, "The init script has letters that are not English", "%q on its line %d: NAVER Cloud asks for English letters only.", c, strings.Count(b.UserData[:i], "\n")+1)
+			tell := d.warnf
+			if vpc {
+				tell = d.errorf // refused there
+			}
+			tell(r, "The init script has letters that are not English", "%q on its line %d: NAVER Cloud asks for English letters only.", c, strings.Count(b.UserData[:i], "\n")+1)
 			break
 		}
 	}

@@ -611,6 +611,10 @@ func cidrCheck(d *decoder, key string, v value) {
 			d.errorf(e.rng, fmt.Sprintf("%q is not an address block", s), "%s", detail)
 			continue
 		}
+		if !p.Addr().Is4() {
+			d.errorf(e.rng, fmt.Sprintf("%q is not IPv4", s), "An ACG of NAVER Cloud knows IPv4 addresses only. Write a block such as 203.0.113.7/32.")
+			continue
+		}
 		if p != p.Masked() {
 			d.errorf(e.rng, fmt.Sprintf("%q has bits set beyond its prefix", s), "Did you mean %q?", p.Masked().String())
 		}

@@ -36,7 +36,8 @@ type Resolved struct {
 	VPCNo, SubnetNo string
 	ACGNos          []string // existing ACGs to use; empty on VPC: an own one with SourceCIDRs
 	SourceCIDRs     []string
-	CommPort        int // the communicator's port, the only one our ACG opens; 0: communicator "none", nothing opened
+	AllowWorld      bool // SourceCIDRs may hold 0.0.0.0/0
+	CommPort        int  // the communicator's port, the only one our ACG opens; 0: communicator "none", nothing opened
 	LoginKeyName    string
 	InitScript      string // user_data as text; empty: none
 	PublicIP        bool   // false: reached over a private address or a bastion

@@ -87,6 +87,7 @@ type Source struct {
 
 	AccessControlGroupNo string   // an existing ACG instead of one of our own
 	SourceCIDRs          []string // who may connect through our own ACG; empty: the caller's own address
+	AllowWorld           bool     // SourceCIDRs may hold 0.0.0.0/0
 	UserData             string   // init script text; user_data_file is read into it
 	UserDataFile         string
 	VPCNo, SubnetNo      string

@@ -503,17 +503,14 @@ func checkName(s *config.Source, f *facts, r *config.Resolved) hcl.Diagnostics {
 		return hcl.Diagnostics{failure(at, fmt.Sprintf("%q cannot be an image name on VPC", r.ImageName),
 			fmt.Sprintf("It must be made of %s, begin with a lower-case letter and end with a lower-case letter or digit. Perhaps %q?", rule, config.CleanImageName(r.ImageName)))}
 	}
-	taken := map[string]string{}
-	if kvm {
-		for _, i := range f.serverImages {
-			if i.Type == "SELF" {
-				taken[i.Name] = i.No
-			}
+	taken := map[string]string{} // whether the two kinds of images on VPC may share a name is not documented: a bake is too long to find out at its end
+	for _, i := range f.serverImages {
+		if i.Type == "SELF" {
+			taken[i.Name] = i.No
 		}
-	} else {
-		for _, m := range f.memberImages {
-			taken[m.Name] = m.No
-		}
+	}
+	for _, m := range f.memberImages {
+		taken[m.Name] = m.No
 	}
 	if no, ok := taken[r.ImageName]; ok {
 		var free string
@@ -621,13 +618,16 @@ func usedACG(s *config.Source, f *facts) (ncloud.ACG, bool) {
 // decideACG chooses between an ACG of our own and an existing one, and looks whether that lets us in.
 func decideACG(b *config.Build, f *facts, o Options, r *config.Resolved) (diags hcl.Diagnostics) {
 	s := &b.Source
-	r.SourceCIDRs = s.SourceCIDRs
+	r.SourceCIDRs, r.AllowWorld = s.SourceCIDRs, s.AllowWorld
 	if len(r.SourceCIDRs) == 0 {
 		r.SourceCIDRs = o.SourceCIDRs
 	}
 	if r.Platform == config.VPC && s.AccessControlGroupNo == "" {
 		if len(r.SourceCIDRs) == 0 && r.CommPort != 0 {
 			diags = append(diags, failure(s.Range("source_cidrs"), "Who may connect to the server is not known", `This machine's public address could not be found out. Set source_cidrs, such as ["203.0.113.7/32"], or access_control_group_no.`))
+		}
+		if !r.AllowWorld && slices.ContainsFunc(r.SourceCIDRs, func(c string) bool { return strings.HasSuffix(c, "/0") }) {
+			diags = append(diags, failure(s.Range("source_cidrs"), "The server would be open to the whole internet", "TFBAKE_SOURCE_CIDRS lets everyone in. Name the networks that may connect, or set allow_world to true if that is really meant."))
 		}
 		return diags
 	}

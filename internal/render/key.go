@@ -46,7 +46,7 @@ var keyOf = map[string]string{
 	"user_data":                 "user_data",
 	"content":                   "user_data",
 	"source_cidrs":              "source_cidrs",
-	"allow_world":               "source_cidrs",
+	"allow_world":               "allow_world",
 	"inbound":                   "source_cidrs",
 	"port":                      "ssh_port",
 	"login_key_name":            "ssh_keypair_name",

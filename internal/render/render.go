@@ -36,8 +36,6 @@ type Options struct {
 	ToolVersion string
 	// TemplatePath is named in the README; empty: left out.
 	TemplatePath string
-	// AllowWorld lets SourceCIDRs hold 0.0.0.0/0.
-	AllowWorld bool
 	// CustomGateway: the API is reached at NCLOUD_API_GW. The site is then left out of the provider block, for the
 	// official provider replaces NCLOUD_API_GW by the site's own address when the site is gov or fin.
 	CustomGateway bool
@@ -46,8 +44,9 @@ type Options struct {
 // Backend is a backend block: its type and arguments. Credentials never belong here; backends take them from the
 // environment.
 type Backend struct {
-	Type string
-	Args map[string]cty.Value
+	Type      string
+	Args      map[string]cty.Value
+	Workspace string // of the run's state; empty: the default one
 }
 
 // ModuleName is the name of the module call in main.tf; all resources are below "module.bake".
@@ -123,7 +122,7 @@ func vpcArguments(r config.Resolved, o Options) []argument {
 	}
 	if ownACG {
 		args = append(args, argument{name: "port", value: number(r.CommPort), keepNull: true}, argument{name: "source_cidrs", value: list(r.SourceCIDRs)})
-		if o.AllowWorld {
+		if r.AllowWorld {
 			args = append(args, argument{name: "allow_world", value: cty.True})
 		}
 	} else {
@@ -429,13 +428,21 @@ func readme(r config.Resolved, o Options) []byte {
 	p("")
 	p("What exists:")
 	p("")
+	if o.Backend != nil {
+		p("    terraform init")
+		if o.Backend.Workspace != "" {
+			p("    terraform workspace select %s", o.Backend.Workspace)
+		}
+	}
 	p("    terraform state list")
 	p("    terraform show")
 	p("")
 	p("Remove it all:")
 	p("")
 	p("    export NCLOUD_ACCESS_KEY=… NCLOUD_SECRET_KEY=…")
-	p("    terraform init")
+	if o.Backend == nil {
+		p("    terraform init")
+	}
 	p("    terraform destroy -parallelism=4")
 	p("")
 	if r.LoginKeyName == "" {
@@ -457,6 +464,15 @@ func readme(r config.Resolved, o Options) []byte {
 		p("`tfbake local serve`, in the directory the run began in, starts the simulated cloud and prints what to set.")
 	}
 	p("")
-	p("`terraform.tfstate` holds the text of `user_data`; treat it as you treat that.")
+	if o.Backend == nil {
+		p("`terraform.tfstate` holds the text of `user_data`; treat it as you treat that.")
+		return b.Bytes()
+	}
+	p("The state is not here but in the %s backend that `main.tf` names, so that other machines can look after the run. Its", o.Backend.Type)
+	p("credentials come from the environment, as they did for tfbake.")
+	if o.Backend.Type == "s3" {
+		p("Storages that are not Amazon's also need `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` there.")
+	}
+	p("The state holds the text of `user_data`; treat it as you treat that.")
 	return b.Bytes()
 }

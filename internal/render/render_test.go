@@ -48,7 +48,7 @@ func TestModuleGolden(t *testing.T) {
 	xen.ACGNos, xen.SourceCIDRs, xen.PublicIP = []string{"11", "12"}, nil, false
 
 	windows := kvm()
-	windows.OS, windows.CommPort, windows.Site = "windows", 5986, "gov"
+	windows.OS, windows.CommPort, windows.Site, windows.AllowWorld = "windows", 5986, "gov", true
 	windows.InitScript = "Set x = CreateObject(\"WScript.Shell\")\r\nx.Run \"winrm quickconfig -q\"\r\n"
 	windows.BlockStorageSize = 0
 
@@ -61,9 +61,9 @@ func TestModuleGolden(t *testing.T) {
 	}{
 		"vpc-kvm":     {kvm(), Options{ToolVersion: "1.0.0", TemplatePath: "bake.json"}},
 		"vpc-xen":     {xen, Options{}},
-		"vpc-windows": {windows, Options{AllowWorld: true}},
+		"vpc-windows": {windows, Options{}},
 		"vpc-none":    {closed, Options{CustomGateway: true}},
-		"vpc-backend": {kvm(), Options{Backend: &Backend{Type: "s3", Args: map[string]cty.Value{
+		"vpc-backend": {kvm(), Options{Backend: &Backend{Type: "s3", Workspace: "tfb-260101-000000-abcd", Args: map[string]cty.Value{
 			"bucket": cty.StringVal("state"), "use_path_style": cty.True, "key": cty.StringVal("runs/${x}"),
 			"endpoints": cty.ObjectVal(map[string]cty.Value{"s3": cty.StringVal("https://kr.object.ncloudstorage.com")}),
 		}}}},
@@ -125,7 +125,8 @@ func TestModuleCarriesTheWholeModule(t *testing.T) {
 // Every argument of the call is a variable of the module, and every output an output of it.
 func TestModuleCallFitsTheModule(t *testing.T) {
 	for _, r := range []config.Resolved{kvm(), classic()} {
-		files, err := Module(r, Options{AllowWorld: true})
+		r.AllowWorld = true
+		files, err := Module(r, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
