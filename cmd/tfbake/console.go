@@ -14,7 +14,7 @@ const consoleHelp = `Type an expression, such as var.name, upper("x") or, for a 
   variables   lists the variables
   exit        leaves, as Ctrl-D does`
 
-func cmdConsole(_ context.Context, a *app, args []string) error {
+func cmdConsole(ctx context.Context, a *app, args []string) error {
 	f := a.flags("console", "[TEMPLATE]", "Evaluates expressions as the template would, one a line: typed, or piped in. Data sources are not asked.")
 	var t templateFlags
 	t.register(f.FlagSet)
@@ -38,12 +38,12 @@ func cmdConsole(_ context.Context, a *app, args []string) error {
 		}
 		opts = append(opts, func(o *config.Options) { o.Stdin = strings.NewReader(empty) })
 	}
-	tmpl, diags, err := a.read(path, t, a.loadedAt, opts...)
+	tmpl, diags, err := a.read(ctx, path, t, a.loadedAt, opts...)
 	if err != nil {
 		return err
 	}
 	if path != "-" && (diags.HasErrors() || tmpl == nil) {
-		_, err := a.load(path, t, opts...) // tells
+		_, err := a.load(ctx, path, t, opts...) // tells
 		return err
 	}
 	return a.console(in, tmpl)

@@ -14,7 +14,7 @@ import (
 	"github.com/tfbake/tfbake/internal/config"
 )
 
-func cmdFix(_ context.Context, a *app, args []string) error {
+func cmdFix(ctx context.Context, a *app, args []string) error {
 	f := a.flags("fix", "TEMPLATE", "Turns an old JSON template into a valid one, changing as little as can be, and prints it. What was changed is told on\nstandard error, as is what a person has to mend.")
 	var t templateFlags
 	t.register(f.FlagSet)
@@ -59,7 +59,7 @@ func cmdFix(_ context.Context, a *app, args []string) error {
 	if !*validate {
 		return nil
 	}
-	_, err = a.load(path, t, func(o *config.Options) {
+	_, err = a.load(ctx, path, t, func(o *config.Options) {
 		o.Incomplete = true
 		o.Stdin = bytes.NewReader(fixed)
 		o.FS = oneFile{abs(a.cwd, path), fixed}

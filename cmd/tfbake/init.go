@@ -33,7 +33,7 @@ func cmdInit(ctx context.Context, a *app, args []string) (err error) {
 	}
 	platforms := []config.Platform{config.VPC}
 	if len(rest) == 1 {
-		tmpl, err := a.load(rest[0], t, func(o *config.Options) { o.Incomplete = true })
+		tmpl, err := a.load(ctx, rest[0], t, func(o *config.Options) { o.Incomplete = true })
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ type inspectedStep struct {
 	Line int    `json:"line"`
 }
 
-func cmdInspect(_ context.Context, a *app, args []string) error {
+func cmdInspect(ctx context.Context, a *app, args []string) error {
 	f := a.flags("inspect", "TEMPLATE", "Shows what a template holds: variables, builds, provisioners, post-processors. Required variables need no value for this.")
 	var t templateFlags
 	t.register(f.FlagSet)
@@ -54,7 +54,7 @@ func cmdInspect(_ context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	tmpl, err := a.load(rest[0], t, func(o *config.Options) { o.Incomplete = true })
+	tmpl, err := a.load(ctx, rest[0], t, func(o *config.Options) { o.Incomplete = true })
 	if err != nil {
 		return err
 	}

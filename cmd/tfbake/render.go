@@ -32,7 +32,7 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	}
 	cloud := a.lazily(ctx, cloudFlags{local: *local}, a.localDir())
 	defer func() { err = errors.Join(err, cloud.close()) }()
-	tmpl, err := a.load(rest[0], t, a.withData(cloud))
+	tmpl, err := a.load(ctx, rest[0], t, a.withData(cloud))
 	if err != nil {
 		return err
 	}

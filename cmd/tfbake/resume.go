@@ -73,7 +73,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	o.local = facts.LocalDir != ""
 	cloud := a.lazily(ctx, o.cloudFlags, facts.LocalDir)
 	defer func() { err = errors.Join(err, cloud.close()) }()
-	tmpl, err := a.loadAt(facts.Template, o.templateFlags, facts.LoadedAt, a.withData(cloud))
+	tmpl, err := a.loadAt(ctx, facts.Template, o.templateFlags, facts.LoadedAt, a.withData(cloud))
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	}
 	cloud := a.lazily(ctx, o.cloudFlags, a.localDir())
 	defer func() { err = errors.Join(err, cloud.close()) }()
-	tmpl, err := a.load(rest[0], o.templateFlags, a.withData(cloud), func(c *config.Options) { c.WarnUndeclared = o.warnUndeclared })
+	tmpl, err := a.load(ctx, rest[0], o.templateFlags, a.withData(cloud), func(c *config.Options) { c.WarnUndeclared = o.warnUndeclared })
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"strings"
@@ -25,18 +26,21 @@ func (t *templateFlags) register(f *flag.FlagSet) {
 }
 
 // load reads a template and prints what is wrong with it. Warnings do not stop it. more are options beyond the flags.
-func (a *app) load(path string, t templateFlags, more ...option) (*config.Template, error) {
-	return a.loadAt(path, t, a.loadedAt, more...)
+func (a *app) load(ctx context.Context, path string, t templateFlags, more ...option) (*config.Template, error) {
+	return a.loadAt(ctx, path, t, a.loadedAt, more...)
 }
 
 // option changes how a template is read.
 type option func(*config.Options)
 
 // loadAt reads a template as of a time: what {{timestamp}} and isotime say.
-func (a *app) loadAt(path string, t templateFlags, now time.Time, more ...option) (*config.Template, error) {
-	tmpl, diags, err := a.read(path, t, now, more...)
+func (a *app) loadAt(ctx context.Context, path string, t templateFlags, now time.Time, more ...option) (*config.Template, error) {
+	tmpl, diags, err := a.read(ctx, path, t, now, more...)
 	if err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, failWith(exitInterrupted, context.Cause(ctx)) // what was cut short is no mistake of the template
 	}
 	var files map[string]*hcl.File
 	if tmpl != nil {
@@ -51,7 +55,7 @@ func (a *app) loadAt(path string, t templateFlags, now time.Time, more ...option
 }
 
 // read reads a template without a word. The error is about the flags, the diagnostics are about the template.
-func (a *app) read(path string, t templateFlags, now time.Time, more ...option) (*config.Template, hcl.Diagnostics, error) {
+func (a *app) read(ctx context.Context, path string, t templateFlags, now time.Time, more ...option) (*config.Template, hcl.Diagnostics, error) {
 	var vars []config.Var
 	for _, arg := range t.vars {
 		v, err := config.ParseVar(arg)
@@ -68,7 +72,7 @@ func (a *app) read(path string, t templateFlags, now time.Time, more ...option) 
 	for _, change := range more {
 		change(&opts)
 	}
-	tmpl, diags := config.Load(path, opts)
+	tmpl, diags := config.Load(ctx, path, opts)
 	if tmpl != nil {
 		a.redact.Add(tmpl.Sensitive...)
 	}

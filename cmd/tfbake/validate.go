@@ -33,7 +33,7 @@ func cmdValidate(ctx context.Context, a *app, args []string) (err error) {
 		defer func() { err = errors.Join(err, cloud.close()) }()
 		opts = append(opts, a.withData(cloud))
 	}
-	tmpl, err := a.load(rest[0], t, opts...)
+	tmpl, err := a.load(ctx, rest[0], t, opts...)
 	if err != nil {
 		return err
 	}

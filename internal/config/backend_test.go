@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"os"
@@ -20,7 +21,7 @@ func loadBackendText(t *testing.T, name, text string) (*Template, string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tmpl, diags := Load(path, Options{Env: func(string) (string, bool) { return "", false }})
+	tmpl, diags := Load(context.Background(), path, Options{Env: func(string) (string, bool) { return "", false }})
 	var out []string
 	for _, d := range diags.Errs() {
 		out = append(out, strings.ReplaceAll(d.Error(), path, name))

@@ -30,7 +30,7 @@ func loadText(t *testing.T, name, text string, change func(*Options)) (*Template
 	if change != nil {
 		change(&o)
 	}
-	return Load(name, o)
+	return Load(context.Background(), name, o)
 }
 
 const base = `"type": "ncloud", "server_image_product_code": "SPSW0LINUX000130"`
@@ -42,12 +42,12 @@ func TestStdin(t *testing.T) {
 	} {
 		o := testOptions(t.TempDir())
 		o.Stdin = strings.NewReader(c.text)
-		tmpl, diags := Load("-", o)
+		tmpl, diags := Load(context.Background(), "-", o)
 		if diags.HasErrors() || len(tmpl.Builds) != 1 {
 			t.Errorf("%s: %v", c.name, diags)
 		}
 	}
-	_, diags := Load("-", testOptions(t.TempDir()))
+	_, diags := Load(context.Background(), "-", testOptions(t.TempDir()))
 	if !diags.HasErrors() {
 		t.Error("an empty standard input was taken for a template")
 	}
@@ -56,7 +56,7 @@ func TestStdin(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	o := testOptions(t.TempDir())
 	for _, path := range []string{"nowhere.json", "nowhere.pkr.hcl"} {
-		_, diags := Load(path, o)
+		_, diags := Load(context.Background(), path, o)
 		if len(diags) != 1 || diags[0].Summary != path+" cannot be read" {
 			t.Errorf("%s: %v", path, diags)
 		}
@@ -267,7 +267,7 @@ func TestHCLVarFileForJSON(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	tmpl, _ := Load("H3-packer.pkr.hcl", testOptions(mustAbs(t, "testdata/matrix")))
+	tmpl, _ := Load(context.Background(), "H3-packer.pkr.hcl", testOptions(mustAbs(t, "testdata/matrix")))
 	if len(tmpl.Notes) == 0 || !strings.HasPrefix(tmpl.Notes[0], "required_plugins (ncloud)") {
 		t.Errorf("%q", tmpl.Notes)
 	}
@@ -441,7 +441,7 @@ func BenchmarkLoad2000Lines(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, diags := Load(c.name, testOptions(dir)); diags.HasErrors() {
+				if _, diags := Load(context.Background(), c.name, testOptions(dir)); diags.HasErrors() {
 					b.Fatal(diags[0])
 				}
 			}
@@ -510,5 +510,20 @@ func TestClassicHint(t *testing.T) {
 	}
 	if b := tmpl.Builds; b[0].Source.IsVPC() || !b[1].Source.IsVPC() || !b[2].Source.IsVPC() {
 		t.Error("IsVPC is wrong")
+	}
+}
+
+// Nobody writes the template to standard input: waiting for it ends with the context.
+func TestLoadEndsWithContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("Ctrl-C"))
+	o := testOptions(t.TempDir())
+	in, out := io.Pipe()
+	defer out.Close()
+	o.Stdin = in
+	_, diags := Load(ctx, "-", o)
+	if !diags.HasErrors() || !strings.Contains(diags.Error(), "Ctrl-C") {
+		t.Errorf("it says %v", diags)
 	}
 }

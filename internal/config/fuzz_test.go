@@ -97,7 +97,7 @@ func FuzzHCL(f *testing.F) {
 			t.Skip()
 		}
 		check(t, text, func(o Options) (*Template, hcl.Diagnostics) {
-			return loadHCL("t.pkr.hcl", []namedText{{"t.pkr.hcl", text}}, o)
+			return loadHCL(t.Context(), "t.pkr.hcl", []namedText{{"t.pkr.hcl", text}}, o)
 		})
 	})
 }

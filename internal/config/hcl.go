@@ -50,6 +50,7 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 
 // hclLoader reads one HCL2 template, of one or more files.
 type hclLoader struct {
+	ctx   context.Context // of Load; bounds the data sources, which are asked from within expressions
 	o     Options
 	root  string // directory of the template as the user named it: path.root
 	tmpl  *Template
@@ -105,7 +106,7 @@ type hclSource struct {
 }
 
 // loadDir reads a directory of HCL2 files.
-func loadDir(path string, o Options) (*Template, hcl.Diagnostics) {
+func loadDir(ctx context.Context, path string, o Options) (*Template, hcl.Diagnostics) {
 	entries, err := o.FS.ReadDir(absPath(o.Cwd, path))
 	if err != nil {
 		return nil, cannotRead(path, err)
@@ -136,11 +137,11 @@ func loadDir(path string, o Options) (*Template, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("%s holds no template", path), Detail: detail}}
 	}
 	o.VarFiles = append(auto, o.VarFiles...)
-	return loadHCL(path, files, o)
+	return loadHCL(ctx, path, files, o)
 }
 
-func loadHCL(path string, files []namedText, o Options) (*Template, hcl.Diagnostics) {
-	l := &hclLoader{o: o, srcs: map[string]*source{}, vars: map[string]*hclVar{}, locals: map[string]*hclLocal{},
+func loadHCL(ctx context.Context, path string, files []namedText, o Options) (*Template, hcl.Diagnostics) {
+	l := &hclLoader{ctx: ctx, o: o, srcs: map[string]*source{}, vars: map[string]*hclVar{}, locals: map[string]*hclLocal{},
 		data: map[string]*hclData{}, sources: map[string]*hclSource{}}
 	l.tmpl = &Template{Path: path, Files: map[string]*hcl.File{}}
 	switch info, err := o.FS.Stat(absPath(o.Cwd, path)); {
@@ -704,7 +705,7 @@ const dataTimeout = time.Minute
 
 // read asks a data source. Without a way to ask, the answer is unknown.
 func (l *hclLoader) read(typ string, args cty.Value) (cty.Value, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dataTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, dataTimeout)
 	defer cancel()
 	switch typ {
 	case "null":

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -90,8 +91,8 @@ func (o Options) withDefaults() (Options, error) {
 
 // Load reads the template at path (a file, a directory of HCL2 files, or "-" for o.Stdin) and reports every mistake it
 // can find without the network. The template is nil when nothing could be made of it; with errors it is good for
-// printing diagnostics only.
-func Load(path string, o Options) (*Template, hcl.Diagnostics) {
+// printing diagnostics only. What has to be waited for, data sources and o.Stdin, ends with ctx.
+func Load(ctx context.Context, path string, o Options) (*Template, hcl.Diagnostics) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "No working directory", Detail: upperFirst(err.Error())}}
@@ -99,21 +100,21 @@ func Load(path string, o Options) (*Template, hcl.Diagnostics) {
 	if path == "-" {
 		var text []byte
 		if o.Stdin != nil {
-			if text, err = io.ReadAll(o.Stdin); err != nil {
+			if text, err = readAll(ctx, o.Stdin); err != nil {
 				return nil, cannotRead("standard input", err)
 			}
 		}
 		if looksLikeJSON(text) {
 			return loadJSON(path, newSource("<stdin>", text), o)
 		}
-		return loadHCL(path, []namedText{{"<stdin>", text}}, o)
+		return loadHCL(ctx, path, []namedText{{"<stdin>", text}}, o)
 	}
 	info, err := o.FS.Stat(absPath(o.Cwd, path))
 	if err != nil {
 		return nil, cannotRead(path, err)
 	}
 	if info.IsDir() {
-		return loadDir(path, o)
+		return loadDir(ctx, path, o)
 	}
 	text, err := o.FS.ReadFile(absPath(o.Cwd, path))
 	if err != nil {
@@ -124,11 +125,30 @@ func Load(path string, o Options) (*Template, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("%s is a variable file", path),
 			Detail: "Name the template, and this file with -var-file."}}
 	case strings.HasSuffix(base, ".pkr.json"), strings.HasSuffix(base, ".hcl"):
-		return loadHCL(path, []namedText{{path, text}}, o)
+		return loadHCL(ctx, path, []namedText{{path, text}}, o)
 	case strings.HasSuffix(base, ".json"), looksLikeJSON(text):
 		return loadJSON(path, newSource(path, text), o)
 	default:
-		return loadHCL(path, []namedText{{path, text}}, o)
+		return loadHCL(ctx, path, []namedText{{path, text}}, o)
+	}
+}
+
+// readAll reads r to its end, or until ctx ends: nobody may be writing to standard input.
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := io.ReadAll(r)
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

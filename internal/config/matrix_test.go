@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -136,7 +137,7 @@ func loadAndShow(t *testing.T, name string) string {
 		}
 		args(t, &o, text)
 	}
-	tmpl, diags := Load(name, o)
+	tmpl, diags := Load(context.Background(), name, o)
 	var b bytes.Buffer
 	if tmpl == nil {
 		tmpl = &Template{}

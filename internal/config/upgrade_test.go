@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,9 +39,9 @@ func TestUpgradeMatrix(t *testing.T) {
 			o := testOptions(dir)
 			args(t, &o, text)
 			o.Only, o.Except = nil, nil
-			was, _ := Load(name, o)
+			was, _ := Load(context.Background(), name, o)
 			o.Stdin = strings.NewReader(string(out))
-			is, diags := Load("-", o)
+			is, diags := Load(context.Background(), "-", o)
 			if diags.HasErrors() && !strings.Contains(diags.Error(), "amazon-ebs") {
 				t.Fatalf("%v\n%s", diags, out)
 			}

@@ -30,7 +30,7 @@ func options(t *testing.T, postProcessors string) (Options, *bytes.Buffer) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tmpl, diags := config.Load(name, config.Options{})
+	tmpl, diags := config.Load(t.Context(), name, config.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

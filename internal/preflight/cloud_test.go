@@ -34,7 +34,7 @@ func TestAgainstTheCloud(t *testing.T) {
 	defer client.Close()
 	check := func(keys string) (config.Resolved, hcl.Diagnostics) {
 		t.Helper()
-		tmpl, diags := config.Load("-", config.Options{Stdin: strings.NewReader(`{"builders": [{"type": "ncloud", ` + keys + `}]}`)})
+		tmpl, diags := config.Load(t.Context(), "-", config.Options{Stdin: strings.NewReader(`{"builders": [{"type": "ncloud", ` + keys + `}]}`)})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}

@@ -128,7 +128,7 @@ func check(t *testing.T, w world, o Options, keys ...string) (config.Resolved, h
 	}
 	t.Cleanup(c.Close)
 	text := "{ \"builders\": [{\n\"type\": \"ncloud\",\n" + strings.Join(keys, ",\n") + "\n}] }"
-	tmpl, diags := config.Load("-", config.Options{Stdin: strings.NewReader(text)})
+	tmpl, diags := config.Load(t.Context(), "-", config.Options{Stdin: strings.NewReader(text)})
 	if diags.HasErrors() {
 		t.Fatalf("template: %v\n%s", diags, text)
 	}

@@ -29,7 +29,7 @@ func template(t *testing.T, provisioners string, more ...string) *config.Build {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tmpl, diags := config.Load(name, config.Options{})
+	tmpl, diags := config.Load(t.Context(), name, config.Options{})
 	if diags.HasErrors() {
 		t.Fatalf("%s\n%v", text, diags)
 	}
