@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/tfbake/tfbake/internal/bake"
 	"github.com/tfbake/tfbake/internal/clock"
-	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
 )
@@ -51,7 +51,7 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	if err != nil {
 		return failWith(exitPreflight, err)
 	}
-	files, err := render.Module(standalone(plan), render.Options{ToolVersion: toolVersion(), TemplatePath: rest[0]})
+	files, err := render.Module(render.Standalone(plan, plan.Name+bake.KeySuffix), render.Options{ToolVersion: toolVersion(), TemplatePath: rest[0], Standalone: true})
 	if err != nil {
 		return err
 	}
@@ -60,14 +60,6 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	}
 	fmt.Fprintf(a.stderr, "wrote %d files to %s: terraform -chdir=%s init && terraform -chdir=%s plan\n", len(files), *out, *out, *out)
 	return nil
-}
-
-// standalone is a plan without what only a tfbake run brings along: the login key is the module's to make.
-func standalone(plan config.Resolved) config.Resolved {
-	if plan.LoginKeyName == plan.Name+"-key" {
-		plan.LoginKeyName = ""
-	}
-	return plan
 }
 
 func mustBeEmpty(dir string) error {

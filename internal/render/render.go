@@ -39,7 +39,23 @@ type Options struct {
 	// CustomGateway: the API is reached at NCLOUD_API_GW. The site is then left out of the provider block, for the
 	// official provider replaces NCLOUD_API_GW by the site's own address when the site is gov or fin.
 	CustomGateway bool
+	// Standalone: the module is for a Terraform repository and no run of ours; see Standalone.
+	Standalone bool
 }
+
+// Standalone is a plan without what only a run brings along: a name that cleanup looks for, and the login key that is made
+// through the API. key is what that key would have been called.
+func Standalone(r config.Resolved, key string) config.Resolved {
+	if r.LoginKeyName == key {
+		r.LoginKeyName = ""
+	}
+	name := config.CleanImageName("bake-" + r.ImageName)
+	r.Name, r.RunID = strings.TrimRight(name[:min(len(name), maxName)], "-"), ""
+	return r
+}
+
+// maxName is what the modules take: the API's 30 characters without the longest suffix.
+const maxName = 25
 
 // Backend is a backend block: its type and arguments. Credentials never belong here; backends take them from the
 // environment.
@@ -65,7 +81,7 @@ func Module(r config.Resolved, o Options) (Files, error) {
 	}
 	files := Files{
 		"main.tf":    main,
-		"outputs.tf": m.outputs(),
+		"outputs.tf": m.outputs(o.Standalone && r.LoginKeyName == ""),
 		"README.md":  readme(r, o),
 		".gitignore": []byte(gitignore),
 	}
@@ -175,7 +191,11 @@ func (m module) main(r config.Resolved, o Options) ([]byte, error) {
 	f := hclwrite.NewEmptyFile()
 	b := f.Body()
 	tool := strings.TrimSpace("tfbake " + o.ToolVersion)
-	comment(b, "Written by "+tool+" for run "+r.RunID+". An ordinary Terraform root module: see README.md.")
+	purpose := "for run " + r.RunID
+	if o.Standalone {
+		purpose = "render"
+	}
+	comment(b, "Written by "+tool+" "+purpose+". An ordinary Terraform root module: see README.md.")
 	b.AppendNewline()
 
 	t := b.AppendNewBlock("terraform", nil).Body()
@@ -234,23 +254,36 @@ func (m module) arguments(call *hclwrite.Body) error {
 	return nil
 }
 
-func (m module) outputs() []byte {
+// outputs passes the module's outputs on. The sensitive ones (the private key) only where nobody else would have them:
+// a root module's outputs are in its state twice.
+func (m module) outputs(secrets bool) []byte {
 	f := hclwrite.NewEmptyFile()
 	b := f.Body()
-	for i, name := range m.outputNames() {
-		if i > 0 {
+	for _, o := range m.moduleOutputs() {
+		if o.sensitive && !secrets {
+			continue
+		}
+		if len(b.Blocks()) > 0 {
 			b.AppendNewline()
 		}
-		out := b.AppendNewBlock("output", []string{name}).Body()
+		out := b.AppendNewBlock("output", []string{o.name}).Body()
 		out.SetAttributeTraversal("value", hcl.Traversal{
-			hcl.TraverseRoot{Name: "module"}, hcl.TraverseAttr{Name: ModuleName}, hcl.TraverseAttr{Name: name},
+			hcl.TraverseRoot{Name: "module"}, hcl.TraverseAttr{Name: ModuleName}, hcl.TraverseAttr{Name: o.name},
 		})
+		if o.sensitive {
+			out.SetAttributeValue("sensitive", cty.True)
+		}
 	}
 	return hclwrite.Format(f.Bytes())
 }
 
-// outputNames are the module's outputs but the sensitive ones, in the order they are written there.
-func (m module) outputNames() []string {
+type moduleOutput struct {
+	name      string
+	sensitive bool
+}
+
+// moduleOutputs are the module's outputs, in the order they are written there.
+func (m module) moduleOutputs() []moduleOutput {
 	src, err := m.fs.ReadFile("outputs.tf")
 	if err != nil {
 		panic(err) // embedded
@@ -259,13 +292,14 @@ func (m module) outputNames() []string {
 	if diags.HasErrors() {
 		panic(diags) // embedded, and validated by its test
 	}
-	var names []string
+	var out []moduleOutput
 	for _, b := range f.Body.(*hclsyntax.Body).Blocks {
-		if _, sensitive := b.Body.Attributes["sensitive"]; b.Type == "output" && !sensitive {
-			names = append(names, b.Labels[0])
+		if b.Type == "output" {
+			_, sensitive := b.Body.Attributes["sensitive"]
+			out = append(out, moduleOutput{b.Labels[0], sensitive})
 		}
 	}
-	return names
+	return out
 }
 
 func (m module) copyInto(files Files) error {
@@ -413,19 +447,38 @@ journal.jsonl
 func readme(r config.Resolved, o Options) []byte {
 	var b bytes.Buffer
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if r.LoginKeyName == "" { // tfbake render: nothing exists, and no run of this id will
-		p("# Server `%s`", r.Name)
-	} else {
-		p("# Run %s", r.RunID)
-	}
-	p("")
 	from := ""
 	if o.TemplatePath != "" {
 		from = " from `" + o.TemplatePath + "`"
 	}
-	p("This directory is an ordinary Terraform root module. tfbake wrote it%s, to make the temporary server `%s`", from, r.Name)
-	p("in region %s. The image itself is made through the API and is not part of it.", r.RegionCode)
-	p("")
+	if o.Standalone {
+		p("# Server `%s`", r.Name)
+		p("")
+		p("This directory is an ordinary Terraform root module. `tfbake render` wrote it%s; it makes the server `%s` in", from, r.Name)
+		p("region %s, as `tfbake run` would to bake an image of it. It is yours to change: tfbake knows nothing of it, and", r.RegionCode)
+		p("`tfbake cleanup` does not touch what it makes.")
+		p("")
+		p("Make it:")
+		p("")
+		p("    export NCLOUD_ACCESS_KEY=… NCLOUD_SECRET_KEY=…")
+		p("    terraform init")
+		p("    terraform apply")
+		p("")
+		if r.LoginKeyName == "" {
+			p("Log in, with root's password, which the console shows to whoever has the login key:")
+			p("")
+			p("    terraform output -raw private_key")
+			p("")
+			p("The module makes that key, and so it is in the state in clear text.")
+			p("")
+		}
+	} else {
+		p("# Run %s", r.RunID)
+		p("")
+		p("This directory is an ordinary Terraform root module. tfbake wrote it%s, to make the temporary server `%s`", from, r.Name)
+		p("in region %s. The image itself is made through the API and is not part of it.", r.RegionCode)
+		p("")
+	}
 	p("What exists:")
 	p("")
 	if o.Backend != nil {
@@ -439,21 +492,21 @@ func readme(r config.Resolved, o Options) []byte {
 	p("")
 	p("Remove it all:")
 	p("")
-	p("    export NCLOUD_ACCESS_KEY=… NCLOUD_SECRET_KEY=…")
-	if o.Backend == nil {
-		p("    terraform init")
+	if !o.Standalone {
+		p("    export NCLOUD_ACCESS_KEY=… NCLOUD_SECRET_KEY=…")
+		if o.Backend == nil {
+			p("    terraform init")
+		}
 	}
 	p("    terraform destroy -parallelism=4")
 	p("")
-	if r.LoginKeyName == "" {
-		p("OpenTofu (`tofu`) works as well. The module makes a login key; its private half is in the state in clear text.")
-	} else {
+	if !o.Standalone {
 		p("or `tfbake destroy %s`, which also removes the login key `%s` and afterwards asks the API whether", r.RunID, r.LoginKeyName)
-		p("anything of this run is left. OpenTofu (`tofu`) works as well.")
+		p("anything of this run is left.")
+		p("")
 	}
-	p("")
-	p("`init` fetches the official provider from the registry, or from the mirror your CLI configuration names. Everything")
-	p("this run made has a name that begins with `%s`, or a description that does.", r.Name)
+	p("OpenTofu (`tofu`) works as well. `init` fetches the official provider from the registry, or from the mirror your CLI")
+	p("configuration names. Everything made here has a name that begins with `%s`, or a description that does.", r.Name)
 	if r.Platform == config.Classic {
 		p("")
 		p("`NCLOUD_SUPPORT_VPC` must not be set: provider 3.3.2 would take this for a VPC account.")

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/sweep"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -67,7 +68,8 @@ func TestModuleGolden(t *testing.T) {
 			"bucket": cty.StringVal("state"), "use_path_style": cty.True, "key": cty.StringVal("runs/${x}"),
 			"endpoints": cty.ObjectVal(map[string]cty.Value{"s3": cty.StringVal("https://kr.object.ncloudstorage.com")}),
 		}}}},
-		"classic": {classic(), Options{ToolVersion: "1.0.0"}},
+		"classic":        {classic(), Options{ToolVersion: "1.0.0"}},
+		"vpc-standalone": {Standalone(kvm(), kvm().LoginKeyName), Options{ToolVersion: "1.0.0", TemplatePath: "bake.json", Standalone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files, err := Module(c.r, c.o)
@@ -118,6 +120,18 @@ func TestModuleCarriesTheWholeModule(t *testing.T) {
 	for f := range files {
 		if strings.Contains(f, "examples") || strings.HasSuffix(f, ".go") {
 			t.Errorf("%s has no business in a run directory", f)
+		}
+	}
+}
+
+// What a user makes of a rendered module is theirs: cleanup must not find it.
+func TestStandaloneIsNoRun(t *testing.T) {
+	for _, image := range []string{"web", "tfb-260101-000000-abcd", "tfbake-260101-000000-abcd", "A name of thirty letters, all"} {
+		r := kvm()
+		r.ImageName = image
+		r = Standalone(r, r.LoginKeyName)
+		if sweep.RunOf(r.Name) != "" || r.LoginKeyName != "" || len(r.Name) > maxName {
+			t.Errorf("%s: %q, key %q", image, r.Name, r.LoginKeyName)
 		}
 	}
 }
