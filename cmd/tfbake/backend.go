@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -350,10 +352,11 @@ func (a *app) sharedRuns(ctx context.Context, o cloudFlags) ([]sharedRun, error)
 		a.story.Info("%s", err)
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var out []sharedRun
+	return a.readable(b, listed), err
+}
+
+// readable returns the runs whose notes can be read, and says which cannot.
+func (a *app) readable(b *config.Backend, listed []shared.Listed) (out []sharedRun) {
 	for _, l := range listed {
 		rec, err := l.Note.Record(time.Now())
 		if err = errors.Join(l.Err, err); err != nil {
@@ -362,7 +365,46 @@ func (a *app) sharedRuns(ctx context.Context, o cloudFlags) ([]sharedRun, error)
 		}
 		out = append(out, sharedRun{rec, l.Note.Owner})
 	}
-	return out, nil
+	return out
+}
+
+// backendWait bounds asking a backend how the runs here stand in it.
+const backendWait = 30 * time.Second
+
+// elsewhere asks the backends of the runs whose directories are here, and which no tfbake here works on, how those stand.
+// gone are those that a backend no longer knows: another machine has finished or removed them. A backend that does not
+// answer is told and left out.
+func (a *app) elsewhere(ctx context.Context, here []journal.Record, o cloudFlags) (there []sharedRun, gone []string) {
+	ids := map[string][]string{}
+	for _, r := range here {
+		if len(r.Facts.Backend) > 0 && !r.Working {
+			ids[string(r.Facts.Backend)] = append(ids[string(r.Facts.Backend)], r.Facts.RunID)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, backendWait)
+	defer cancel()
+	for _, text := range slices.Sorted(maps.Keys(ids)) {
+		b := backendOfRun(journal.Facts{Backend: json.RawMessage(text)})
+		if b == nil {
+			continue
+		}
+		var listed []shared.Listed
+		store, err := a.store(ctx, b, o.terraform, "runs")
+		if err == nil {
+			listed, err = store.List(ctx, ids[text]...)
+		}
+		if err != nil {
+			a.story.Info("the %s backend cannot be asked how its runs stand, they are shown as their directories here know them: %s", b.Type, err)
+			continue
+		}
+		there = append(there, a.readable(b, listed)...)
+		for _, id := range ids[text] {
+			if !slices.ContainsFunc(listed, func(l shared.Listed) bool { return l.ID == id }) {
+				gone = append(gone, id)
+			}
+		}
+	}
+	return there, gone
 }
 
 // withShared joins the runs here with those of the backend, in order of their ids. Of a run in both, the backend knows
@@ -386,6 +428,30 @@ func withShared(here []journal.Record, there []sharedRun) []sharedRun {
 		out = append(out, row)
 	}
 	return append(out, there[i:]...)
+}
+
+// sharedNote reads what other machines noted of a run whose directory is not here. It fails with notHere where no backend is
+// named, or the backend does not know the run.
+func (a *app) sharedNote(ctx context.Context, name string, o cloudFlags, doing string, notHere error) (id string, note shared.Note, err error) {
+	b, err := a.loadBackend(o.backend)
+	if err != nil {
+		return "", note, err
+	}
+	if b == nil {
+		return "", note, notHere
+	}
+	store, err := a.store(ctx, b, o.terraform, doing)
+	if err != nil {
+		return "", note, err
+	}
+	if id, err = a.sharedID(ctx, store, name, notHere); err != nil {
+		return "", note, err
+	}
+	note, err = store.Read(ctx, id)
+	if errors.Is(err, shared.ErrNone) {
+		err = failWith(exitUsage, fmt.Errorf("%w, nor in the %s backend", notHere, b.Type))
+	}
+	return id, note, err
 }
 
 // stateDir returns a directory in which terraform sees the state of a run: its own, or for one of another machine's a

@@ -241,8 +241,15 @@ func testSharedState(t *testing.T, start func(*testing.T) stateBackend, kills []
 		if got := there.run("cleanup", "-dry-run", row.Run); !strings.Contains(got, "server") {
 			t.Errorf("cleanup -dry-run: %s", got)
 		}
+		if _, said, err := there.try("logs", row.Run); err == nil || !strings.Contains(said, "is in its directory on the machine it ran on") || !strings.Contains(said, "tfbake logs -journal "+row.Run) {
+			t.Errorf("logs of a run of another machine: %v\n%s", err, said)
+		}
+		if got := there.run("logs", "-journal", row.Run[:13]); !strings.Contains(got, "terraform-apply") || !strings.Contains(got, "keep ") {
+			t.Errorf("journal of a run of another machine:\n%s", got)
+		}
 		there.noFiles()
 		there.only("kept")
+		here.only("kept")
 		noSecretIn(t, in.secret, here.dir, there.dir)
 
 		there.run("cleanup", row.Run[:13])
@@ -251,7 +258,10 @@ func testSharedState(t *testing.T, start func(*testing.T) stateBackend, kills []
 		if got := in.states(t, "kept"); len(got) > 0 {
 			t.Errorf("workspaces left: %v", got)
 		}
-		here.run("cleanup", row.Run) // the directory here does not know yet
+		if here.only("gone"); !strings.Contains(here.said, "tfbake cleanup "+row.Run) {
+			t.Errorf("a run that is gone from the backend: %s", here.said)
+		}
+		here.run("cleanup", row.Run)
 		here.noFiles()
 		v.expect(1)
 	})
@@ -292,7 +302,8 @@ func testSharedState(t *testing.T, start func(*testing.T) stateBackend, kills []
 			if got := in.states(t, schema); len(got) > 0 {
 				t.Errorf("workspaces left: %v\n%s", got, said)
 			}
-			here.run("cleanup", "-all") // the directory of the dead does not know yet
+			here.only("gone")
+			here.run("cleanup", "-all")
 			here.noFiles()
 		})
 	}

@@ -91,6 +91,12 @@ suggestion; keys that begin with ` + "`_`" + ` are comments. Several spellings o
   an earlier image, the fee plan of MSSQL images, a name for the image.
 - **Keys of the API** come from the template, else from the environment, else from ` + "`~/.ncloud/configure`" + `; see [commands](commands.md#environment).
 
+## Where the state is kept
+
+` + "`\"backend\": { \"s3\": { … } }`" + `, in HCL2 ` + "`backend \"s3\" { … }`" + ` beside ` + "`source` and `build`" + `, keeps the runs' states where other machines see them. Types and
+arguments are Terraform's (` + "`azurerm`, `consul`, `cos`, `gcs`, `http`, `kubernetes`, `oss`, `pg`, `s3`" + `); keys and passwords come from the environment, and a
+` + "`{run}`" + ` in an argument stands for the run. Left out, the state is in the run directory. See [shared state](shared-state.md).
+
 ## Data sources
 
 In HCL2, a data block looks something up when the template is read: ` + "`data \"ncloud-image\" \"base\" { os = \"Ubuntu 22.04\" }`" + ` is then

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -48,10 +50,21 @@ func cmdRuns(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	known := map[string]bool{}
+	for _, r := range there {
+		known[r.Facts.RunID] = true
+	}
+	more, gone := a.elsewhere(ctx, slices.DeleteFunc(slices.Clone(recs), func(r journal.Record) bool { return known[r.Facts.RunID] }), o)
+	there = append(there, more...)
+	slices.SortFunc(there, func(a, b sharedRun) int { return strings.Compare(a.Facts.RunID, b.Facts.RunID) })
 	rows := make([]runRow, 0, len(recs)+len(there))
 	held := false
 	for _, r := range withShared(recs, there) {
 		line := row(r.Record)
+		if slices.Contains(gone, line.Run) {
+			line.Status, line.Left = "gone", "0" // only then does a machine take a run out of the backend
+			a.story.Info("run %s was finished or cleaned up from another machine: `tfbake cleanup %s` removes its directory here", line.Run, line.Run)
+		}
 		if r.Working {
 			line.Holder = r.owner
 		}

@@ -11,7 +11,7 @@ import (
 
 func cmdState(ctx context.Context, a *app, args []string) error {
 	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory; without more it lists.\n")
+		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory, or with -backend FILE on the state of another machine's run; without more it lists.\n")
 		return failWith(exitUsage, errors.New("state takes a run"))
 	}
 	name, backend, sub := stateArguments(args, a.getenv("TFBAKE_BACKEND"))

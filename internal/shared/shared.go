@@ -92,7 +92,7 @@ func Workspace(b *config.Backend, run string) string {
 
 // Arguments returns the backend block of a run's own root module.
 func Arguments(b *config.Backend, run string) *render.Backend {
-	return &render.Backend{Type: b.Type, Args: b.For(run)}
+	return &render.Backend{Type: b.Type, Args: b.For(run), Workspace: Workspace(b, run)}
 }
 
 // Store is a backend with the notes in it.
@@ -133,10 +133,25 @@ type Listed struct {
 // ErrNoList: the backend has a key per run, and terraform cannot list keys.
 var ErrNoList = errors.New("a backend with a key per run cannot be listed: name the run in full")
 
-// List reads the notes of all runs, oldest first.
-func (s *Store) List(ctx context.Context) (runs []Listed, err error) {
+// Read reads the note of one run. It fails with ErrNone.
+func (s *Store) Read(ctx context.Context, run string) (Note, error) {
+	dir, err := os.MkdirTemp("", "tfbake-run-")
+	if err != nil {
+		return Note{}, err
+	}
+	defer os.RemoveAll(dir)
+	tf, err := s.open(ctx, dir, run, false)
+	if err != nil {
+		return Note{}, err
+	}
+	note, _, err := pull(ctx, tf)
+	return note, err
+}
+
+// List reads the notes of all runs, or of those named, oldest first. Named ones that the backend does not know are left out.
+func (s *Store) List(ctx context.Context, only ...string) (runs []Listed, err error) {
 	if s.Backend.PerKey() {
-		return nil, ErrNoList
+		return s.listKeys(ctx, only)
 	}
 	dir, err := os.MkdirTemp("", "tfbake-runs-")
 	if err != nil {
@@ -154,7 +169,7 @@ func (s *Store) List(ctx context.Context) (runs []Listed, err error) {
 	slices.Sort(names)
 	for _, name := range names {
 		id, isNote := strings.CutSuffix(strings.TrimPrefix(name, prefix), suffix)
-		if !strings.HasPrefix(name, prefix) || !isNote {
+		if !strings.HasPrefix(name, prefix) || !isNote || len(only) > 0 && !slices.Contains(only, id) {
 			continue
 		}
 		run := Listed{ID: id}
@@ -168,6 +183,22 @@ func (s *Store) List(ctx context.Context) (runs []Listed, err error) {
 			continue // being made, or being deleted
 		}
 		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+func (s *Store) listKeys(ctx context.Context, ids []string) (runs []Listed, err error) {
+	if len(ids) == 0 {
+		return nil, ErrNoList
+	}
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		run := Listed{ID: id}
+		if run.Note, run.Err = s.Read(ctx, id); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !errors.Is(run.Err, ErrNone) {
+			runs = append(runs, run)
+		}
 	}
 	return runs, nil
 }

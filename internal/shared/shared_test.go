@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -63,6 +64,8 @@ func newRun(t *testing.T) *journal.Run {
 	return r
 }
 
+const httpPassword = "hush-hush-hush"
+
 // stateServer is a server for terraform's http backend, with locks. Its protocol: GET, POST, LOCK and UNLOCK of an address;
 // LOCK of what is locked is 423 with the lock's description.
 type stateServer struct {
@@ -75,6 +78,10 @@ func (s *stateServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	body, _ := io.ReadAll(r.Body)
 	key := r.URL.Path
+	if _, password, _ := r.BasicAuth(); password != httpPassword {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	switch r.Method {
 	case "GET":
 		if s.states[key] == "" {
@@ -111,12 +118,25 @@ func say(t *testing.T, said *strings.Builder) func(string, ...any) {
 func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	t.Parallel()
 	var server stateServer
-	store := newStore(t, server.backend(t))
+	store := newStore(t, server.backend(t), "TF_HTTP_USERNAME=me", "TF_HTTP_PASSWORD="+httpPassword)
 	run := newRun(t)
 	h, err := store.Create(t.Context(), run, func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := 0
+	filepath.WalkDir(run.Dir, func(path string, d fs.DirEntry, err error) error {
+		if b, err := os.ReadFile(path); err == nil {
+			if files++; strings.Contains(string(b), httpPassword) {
+				t.Errorf("the password is in %s", path)
+			}
+		}
+		return nil
+	})
+	if files < 3 {
+		t.Errorf("only %d files to search for the password", files)
+	}
+
 	// Its tfbake dies: nobody gives the run up, and the process is gone.
 	h.end()
 	h.owner.Start = "long ago"
@@ -150,8 +170,17 @@ func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	if rec, err := note.Record(time.Now()); err != nil || rec.Facts.ImageName != "web" {
 		t.Errorf("note %+v, %v", rec, err)
 	}
+	if _, err := store.List(t.Context()); !errors.Is(err, ErrNoList) {
+		t.Errorf("a list of keys: %v", err)
+	}
+	if runs, err := store.List(t.Context(), "260101-000000-none", id); err != nil || len(runs) != 1 || runs[0].ID != id {
+		t.Errorf("keys looked up: %+v, %v", runs, err)
+	}
 	if err := h.delete(); err != nil {
 		t.Fatal(err)
+	}
+	if runs, err := store.List(t.Context(), id); err != nil || len(runs) > 0 {
+		t.Errorf("a run that is over: %+v, %v", runs, err)
 	}
 	if _, _, err := store.Claim(t.Context(), id, ClaimOptions{Say: say(t, &said)}); !errors.Is(err, ErrNone) {
 		t.Errorf("a run that is over: %v", err)
