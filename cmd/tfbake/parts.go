@@ -60,12 +60,11 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 		return config.Resolved{}, err
 	}
 	var from []string
+	var unknown error
 	if src := b.Source; len(src.SourceCIDRs) == 0 && src.AccessControlGroupNo == "" && b.Communicator.Type != "none" {
-		if from, err = c.target.sourceCIDRs(ctx); err != nil {
-			c.story.Info("%s", err) // preflight tells whether it matters
-		}
+		from, unknown = c.target.sourceCIDRs(ctx)
 	}
-	plan, diags := preflight.Check(ctx, client, b, preflight.Options{RunID: runID, SourceCIDRs: from, OfficialProvider: c.provider == officialProvider})
+	plan, diags := preflight.Check(ctx, client, b, preflight.Options{RunID: runID, SourceCIDRs: from, SourceUnknown: unknown, OfficialProvider: c.provider == officialProvider})
 	if c.force {
 		explainForce(diags)
 	}

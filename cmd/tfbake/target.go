@@ -49,7 +49,11 @@ func (a *app) account() *target {
 // askSourceCIDRs tells who may connect to the server when the template does not say: this machine.
 func (a *app) askSourceCIDRs(ctx context.Context) ([]string, error) {
 	if v := a.getenv("TFBAKE_SOURCE_CIDRS"); v != "" {
-		return names(v), nil
+		from, err := sourceip.Parse(v)
+		if err != nil {
+			return nil, fmt.Errorf("TFBAKE_SOURCE_CIDRS: %w", err)
+		}
+		return from, nil
 	}
 	url := a.getenv("TFBAKE_CHECKIP_URL")
 	if url == "" {

@@ -624,7 +624,11 @@ func decideACG(b *config.Build, f *facts, o Options, r *config.Resolved) (diags 
 	}
 	if r.Platform == config.VPC && s.AccessControlGroupNo == "" {
 		if len(r.SourceCIDRs) == 0 && r.CommPort != 0 {
-			diags = append(diags, failure(s.Range("source_cidrs"), "Who may connect to the server is not known", `This machine's public address could not be found out. Set source_cidrs, such as ["203.0.113.7/32"], or access_control_group_no.`))
+			why := "This machine's public address could not be found out."
+			if o.SourceUnknown != nil {
+				why = upperFirst(o.SourceUnknown.Error()) + "."
+			}
+			diags = append(diags, failure(s.Range("source_cidrs"), "Who may connect to the server is not known", why+` Set source_cidrs, such as ["203.0.113.7/32"], TFBAKE_SOURCE_CIDRS, or access_control_group_no.`))
 		}
 		if !r.AllowWorld && slices.ContainsFunc(r.SourceCIDRs, func(c string) bool { return strings.HasSuffix(c, "/0") }) {
 			diags = append(diags, failure(s.Range("source_cidrs"), "The server would be open to the whole internet", "TFBAKE_SOURCE_CIDRS lets everyone in. Name the networks that may connect, or set allow_world to true if that is really meant."))

@@ -25,6 +25,8 @@ type Options struct {
 	// SourceCIDRs are the networks our own ACG lets in when the template names none: this machine's address as the
 	// server will see it.
 	SourceCIDRs []string
+	// SourceUnknown is why SourceCIDRs is empty; nil: it was not asked for.
+	SourceUnknown error
 	// OfficialProvider is true when terraform will use the official provider, which has limits the embedded one has not.
 	OfficialProvider bool
 }

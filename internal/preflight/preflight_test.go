@@ -254,6 +254,7 @@ func TestFindings(t *testing.T) {
 		{name: "hypervisor", keys: []string{kvm, `"hypervisor": "XEN"`}, want: []string{`4 error: The image is for KVM, not for XEN`}},
 		{name: "taken name", keys: []string{rockyXEN, onVPC, `"server_image_name": "my-image"`}, want: []string{`5 error: There is already an image called "my-image" (700)|"my-image-2"`}},
 		{name: "taken KVM name", keys: []string{kvm, `"server_image_name": "baked-kvm"`}, want: []string{`4 error: There is already an image called "baked-kvm" (500)`}},
+		{name: "KVM image named like a XEN one", keys: []string{kvm, `"server_image_name": "my-image"`}, want: []string{`4 error: There is already an image called "my-image" (700)`}},
 		{name: "name of NAVER's image is free", keys: []string{kvm, `"server_image_name": "rocky-8-base"`}},
 		{name: "taken Classic name", keys: []string{centos, `"server_image_name": "classic image"`}, want: []string{`4 error: There is already an image called "classic image" (800)`}},
 		{name: "XEN image by number: stricter name", keys: []string{`"server_image_number": "19463675"`, `"server_image_name": "web_1a"`}, change: func(w world) {
@@ -273,6 +274,8 @@ func TestFindings(t *testing.T) {
 		{name: "ACG for another port", keys: []string{kvm, `"access_control_group_no": "50"`, `"ssh_port": 2222`}, want: []string{`4 error: Access control group 50 (ssh-from-office) does not let anyone reach port 2222`}},
 		{name: "default ACG closed", keys: []string{centos}, change: func(w world) { w["server/getAccessControlRuleList"] = `"accessControlRuleList": []` }, want: []string{`2 error: Access control group 60 (ncloud-default-acg) does not let anyone reach port 22`}},
 		{name: "nobody may connect", keys: []string{kvm}, o: Options{SourceCIDRs: []string{}}, want: []string{`2 error: Who may connect to the server is not known`}},
+		{name: "the world by the environment", keys: []string{kvm}, o: Options{SourceCIDRs: []string{"0.0.0.0/0"}}, want: []string{`2 error: The server would be open to the whole internet`}},
+		{name: "the world on purpose", keys: []string{kvm, `"allow_world": true`}, o: Options{SourceCIDRs: []string{"0.0.0.0/0"}}},
 		{name: "too many public IPs", keys: []string{kvm}, change: func(w world) {
 			w["vserver/getPublicIpInstanceList"] = `"publicIpInstanceList": [{"publicIpInstanceNo": "1", "publicIp": "203.0.113.1", "serverInstanceNo": "40"}, {"publicIpInstanceNo": "2", "publicIp": "203.0.113.2", "serverInstanceNo": "41"}, {"publicIpInstanceNo": "3", "publicIp": "203.0.113.3"}]`
 		}, want: []string{`2 error: There would be more public IPs than servers|3 public IPs for 2 servers|203.0.113.3`}},

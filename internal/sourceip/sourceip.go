@@ -25,7 +25,7 @@ func Ask(ctx context.Context, url string) (string, error) {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("ask for this machine's public address: %w; set source_cidrs in the template, or TFBAKE_SOURCE_CIDRS", err)
+		return "", fmt.Errorf("ask for this machine's public address: %w", err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 256))
@@ -34,7 +34,26 @@ func Ask(ctx context.Context, url string) (string, error) {
 	}
 	addr, err := netip.ParseAddr(strings.TrimSpace(string(body)))
 	if resp.StatusCode != http.StatusOK || err != nil || !addr.Is4() {
-		return "", fmt.Errorf("%s did not answer with an IPv4 address (%s); set source_cidrs in the template, or TFBAKE_SOURCE_CIDRS", url, resp.Status)
+		return "", fmt.Errorf("%s did not answer with an IPv4 address (%s)", url, resp.Status)
 	}
 	return netip.PrefixFrom(addr, 32).String(), nil
+}
+
+// Parse reads a comma-separated list of IPv4 addresses and networks, and returns them as CIDR blocks.
+func Parse(list string) ([]string, error) {
+	var out []string
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if addr, err := netip.ParseAddr(word); err == nil {
+			word = netip.PrefixFrom(addr, addr.BitLen()).String()
+		}
+		p, err := netip.ParsePrefix(word)
+		switch {
+		case err != nil || !p.Addr().Is4():
+			return nil, fmt.Errorf("%q is not an IPv4 network such as 203.0.113.7/32 or 198.51.100.0/24", word)
+		case p != p.Masked():
+			return nil, fmt.Errorf("%q has bits set beyond its prefix; did you mean %q?", word, p.Masked())
+		}
+		out = append(out, p.String())
+	}
+	return out, nil
 }
