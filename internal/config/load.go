@@ -93,6 +93,14 @@ func (o Options) withDefaults() (Options, error) {
 // can find without the network. The template is nil when nothing could be made of it; with errors it is good for
 // printing diagnostics only. What has to be waited for, data sources and o.Stdin, ends with ctx.
 func Load(ctx context.Context, path string, o Options) (*Template, hcl.Diagnostics) {
+	t, diags := load(ctx, path, o)
+	if t != nil {
+		diags = append(diags, checkBuilds(t.Builds)...)
+	}
+	return t, diags
+}
+
+func load(ctx context.Context, path string, o Options) (*Template, hcl.Diagnostics) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "No working directory", Detail: upperFirst(err.Error())}}
