@@ -118,7 +118,7 @@ var compatTable = []compatPart{
 		{"K2", "SSH: keys, password, certificate, agent, timeouts, pty, keep-alive, scp and sftp", same, "matrix K1, provision TestSSHLogins, provision TestSSHCertificate, provision TestSSHAgent, provision TestSSHKeepAlive, provision TestSSHReadWriteTimeout, provision TestUploadAndDownload", ""},
 		{"K3", "bastion", same, "provision TestSSHBastion", ""},
 		{"K4", "SOCKS proxy, tunnels, ciphers", same, "provision TestSSHSocksProxy, provision TestSSHTunnels", ""},
-		{"K5", "`temporary_key_pair_…`, `ssh_keypair_name`", same, "matrix K1, preflight TestChoices", ""},
+		{"K5", "`temporary_key_pair_…`, `ssh_keypair_name`", differ, "matrix K1, preflight TestChoices", "the temporary key is always RSA and named after the run, as the ncloud plugin's is; a warning says so"},
 		{"K6", "WinRM over HTTP and HTTPS, basic and NTLM", same, "matrix K1, provision TestWinRMRun, provision TestWinRMNTLM", "sysprep may shut the server down itself: provision TestSysprep"},
 		{"K7", "the server's host key", more, "provision TestSSHHostKeyPinned", "kept from the first connection to the end of the run; Packer takes any"},
 	}},

@@ -188,11 +188,11 @@ var builderSchema = &schema[builder]{
 			ptr: func(b *builder) any { return &b.comm.RemoteTunnels }, check: tunnelCheck},
 		{name: "ssh_keypair_name", doc: "An existing login key of the account; ssh_private_key_file names its private key.",
 			ptr: func(b *builder) any { return &b.comm.KeyPairName }},
-		{name: "temporary_key_pair_type", def: "ed25519", doc: "Kind of the temporary SSH key: ed25519, ecdsa, rsa or dsa.",
+		{name: "temporary_key_pair_type", doc: "No effect: the temporary login key is an RSA key, which root's password can be decrypted with.",
 			ptr: func(b *builder) any { return &b.comm.TemporaryKeyPairType }, check: keyTypeCheck},
-		{name: "temporary_key_pair_bits", doc: "Size of the temporary key, where its kind has sizes.",
+		{name: "temporary_key_pair_bits", doc: "No effect, as above.",
 			ptr: func(b *builder) any { return &b.comm.TemporaryKeyPairBits }, check: notNegative},
-		{name: "temporary_key_pair_name", doc: "Name of the temporary key.",
+		{name: "temporary_key_pair_name", doc: "No effect: the key is named after the run, so that cleanup finds it.",
 			ptr: func(b *builder) any { return &b.comm.TemporaryKeyPairName }},
 
 		{name: "winrm_host", doc: "Connect here instead of the server's public address.",
@@ -278,7 +278,7 @@ func productCode(d *decoder, key string, v value) {
 
 func keyTypeCheck(d *decoder, key string, v value) {
 	if s, err := asString(v.v); err == nil && s == "dsa" {
-		d.errorf(v.rng, "DSA keys are not supported", "No current SSH server accepts them. Leave the key out for ed25519, or write \"ecdsa\" or \"rsa\".")
+		d.errorf(v.rng, "DSA keys are not supported", "No current SSH server accepts them. Leave the key out.")
 		return
 	}
 	oneOf("ed25519", "ecdsa", "rsa")(d, key, v)
@@ -612,7 +612,7 @@ func finishCommunicator(d *decoder, b *builder) {
 	}
 	if c.Type != "ssh" {
 		// What only SSH has would only mislead.
-		c.TemporaryKeyPairType, c.HandshakeAttempts, c.KeepAliveInterval, c.ProxyPort, c.Bastion = "", 0, 0, 0, Bastion{}
+		c.HandshakeAttempts, c.KeepAliveInterval, c.ProxyPort, c.Bastion = 0, 0, 0, Bastion{}
 		return
 	}
 
@@ -650,19 +650,9 @@ func finishCommunicator(d *decoder, b *builder) {
 	if !d.has("ssh_proxy_host") {
 		c.ProxyPort = 0
 	}
-	if bits := c.TemporaryKeyPairBits; d.known("temporary_key_pair_bits") && bits != 0 {
-		r := d.at("temporary_key_pair_bits")
-		switch c.TemporaryKeyPairType {
-		case "ed25519":
-			d.warnf(r, "temporary_key_pair_bits has no effect", "An ed25519 key has one size.")
-		case "ecdsa":
-			if bits != 256 && bits != 384 && bits != 521 {
-				d.errorf(r, "Not a size of ECDSA keys", "Write 256, 384 or 521.")
-			}
-		case "rsa":
-			if bits < 2048 || bits > 16384 {
-				d.errorf(r, "Not a size of RSA keys", "Write 2048 to 16384, such as 4096.")
-			}
+	for _, key := range []string{"temporary_key_pair_type", "temporary_key_pair_bits", "temporary_key_pair_name"} {
+		if d.has(key) {
+			d.warnf(d.keyAt(key), key+" has no effect", "The temporary login key is an RSA key named after the run: NAVER Cloud takes no other to decrypt root's password with.")
 		}
 	}
 }
