@@ -355,14 +355,25 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 	values := config.RunValues{
 		BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID,
 		ID: s.ID, Host: target.Host, Port: target.Port, User: target.User, Password: target.Password, ConnType: comm.Type,
-		SSHPrivateKey: string(target.PrivateKey), SourceImageName: sourceImage(p.plan),
+		SSHPrivateKey: string(target.PrivateKey), SSHPrivateKeyFile: comm.PrivateKeyFile, SourceImageName: sourceImage(p.plan),
+	}
+	temporary := ""
+	if key.PrivateKey != nil {
+		if temporary, err = provision.PublicKey(key.PrivateKey, key.Name); err != nil {
+			return err
+		}
+	}
+	if comm.PrivateKeyFile == "" {
+		values.SSHPublicKey = temporary // as with Packer: of a key that the user brings, the public half is not told
+	} else if values.SSHPrivateKey, err = p.privateKey(); err != nil {
+		return err
 	}
 	if comm.Type == "winrm" {
 		values.WinRMPassword = target.Password
 	}
 	return provision.Run(ctx, provision.Options{
 		Steps: p.build.Steps, From: from, ErrorCleanup: p.build.ErrorCleanup, Values: values,
-		Comm: c, Communicator: comm, Target: target,
+		Comm: c, Communicator: comm, Target: target, TemporaryKey: temporary,
 		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,
 		Stopped: p.stopped(s.ID),
 		OnStep: func(e provision.StepEvent) error {
@@ -416,11 +427,11 @@ func (p provisioner) reach(ctx context.Context, s terraform.Server, key bake.Log
 		t.Facts.ACGNo = p.plan.ACGNos[0]
 	}
 	if t.PrivateKey == nil && comm.PrivateKeyFile != "" {
-		pem, err := os.ReadFile(comm.PrivateKeyFile)
+		pem, err := p.privateKey()
 		if err != nil {
-			return t, fmt.Errorf("read ssh_private_key_file: %w", err)
+			return t, err
 		}
-		t.PrivateKey = pem
+		t.PrivateKey = []byte(pem)
 	}
 	p.app.redact.Add(string(t.PrivateKey), t.Password)
 	if t.Password != "" || t.PrivateKey == nil || comm.Type == "none" {
@@ -439,6 +450,16 @@ func (p provisioner) reach(ctx context.Context, s terraform.Server, key bake.Log
 	p.app.redact.Add(password)
 	t.Password = password
 	return t, nil
+}
+
+// privateKey is what ssh_private_key_file holds.
+func (p provisioner) privateKey() (string, error) {
+	pem, err := os.ReadFile(p.build.Communicator.PrivateKeyFile)
+	if err != nil {
+		return "", fmt.Errorf("read ssh_private_key_file: %w", err)
+	}
+	p.app.redact.Add(string(pem))
+	return string(pem), nil
 }
 
 // password asks for the server's first password, which may not be there right after the first boot.

@@ -197,7 +197,7 @@ func TestClearAuthorizedKeys(t *testing.T) {
 	os.WriteFile(home+"/.ssh/authorized_keys", []byte(line(other)+" me\n"+line(ours)+" packer\n"), 0o600)
 	s := startServer(t)
 	r := newRunner(t, s, template(t, `[]`))
-	r.Communicator.ClearAuthorizedKeys, r.Values.SSHPublicKey = true, line(ours)
+	r.Communicator.ClearAuthorizedKeys, r.TemporaryKey = true, line(ours)
 	// Only the user's own file: this machine's root is not a test's to touch.
 	s.exec = nil
 	if _, err := os.Stat("/root/.ssh/authorized_keys"); err == nil && home != "/root" {

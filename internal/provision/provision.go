@@ -116,6 +116,9 @@ type Options struct {
 	// Communicator and Target are what Comm was made from; ansible, windows-restart and shell-local need them.
 	Communicator config.Communicator
 	Target       Target
+	// TemporaryKey is the public half of the key that was made for this run, as a line of authorized_keys; "" when there
+	// is none. ssh_clear_authorized_keys takes it off the server.
+	TemporaryKey string
 
 	Story    *ui.Story
 	Redactor *redact.Redactor // learns the secrets the steps resolve to; nil: nothing is redacted

@@ -250,9 +250,14 @@ func (r stepRun) goesDown(ctx context.Context) bool {
 	return false
 }
 
-// remove deletes a file of ours on the server. When the server went down it may take its time to come back; when it was
-// the last step that brought it down, it need not come back at all.
+// remove deletes a file of ours on the server.
 func (r stepRun) remove(ctx context.Context, name string, retry time.Duration, down bool) error {
+	return r.tidy(ctx, "rm -f "+shellPath(name), name, retry, down)
+}
+
+// tidy runs a command line that takes something of ours off the server. When the server went down it may take its time to
+// come back; when it was the last step that brought it down, it need not come back at all.
+func (r stepRun) tidy(ctx context.Context, line, what string, retry time.Duration, down bool) error {
 	stopped := false
 	err := r.persist(ctx, retry, func() error {
 		if down && r.Stopped != nil {
@@ -262,7 +267,7 @@ func (r stepRun) remove(ctx context.Context, name string, retry time.Duration, d
 			}
 		}
 		var out limitedBuffer
-		exit, err := r.Comm.Run(ctx, Command{Line: "rm -f " + shellPath(name), Stdout: &out, Stderr: &out})
+		exit, err := r.Comm.Run(ctx, Command{Line: line, Stdout: &out, Stderr: &out})
 		if errors.Is(err, ErrDisconnected) {
 			return fmt.Errorf("%w: %w", errConnection, err)
 		}
@@ -273,12 +278,12 @@ func (r stepRun) remove(ctx context.Context, name string, retry time.Duration, d
 	})
 	switch {
 	case stopped && r.last, down && r.last && errors.Is(err, errConnection):
-		r.Story.Info("the server has shut down; %s stays in the image", name)
+		r.Story.Info("the server has shut down; %s stays in the image", what)
 		return nil
 	case stopped:
 		return errors.New("the script has shut the server down, and there are steps left to do")
 	case err != nil:
-		return fmt.Errorf("remove %s from the server: %w", name, err)
+		return fmt.Errorf("remove %s from the server: %w", what, err)
 	}
 	return nil
 }

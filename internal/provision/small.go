@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/hostcmd"
 )
@@ -65,22 +67,24 @@ func (o *Options) reachEnv() []string {
 // clearAuthorizedKeys takes the run's key out of the user's and root's authorized_keys (ssh_clear_authorized_keys). The
 // key is found by its own text, so no other is touched.
 func (o *Options) clearAuthorizedKeys(ctx context.Context) error {
-	fields := strings.Fields(o.Values.SSHPublicKey)
-	if !o.Communicator.ClearAuthorizedKeys || o.Comm == nil || len(fields) < 2 {
+	fields := strings.Fields(o.TemporaryKey)
+	if !o.Communicator.ClearAuthorizedKeys || o.Comm == nil || o.Communicator.Type == "winrm" || len(fields) < 2 {
 		return nil
 	}
 	o.Story.Say("Removing the run's key from authorized_keys...")
 	// sed's delimiter is a comma: base64 has none.
-	script := `for f in ~/.ssh/authorized_keys /root/.ssh/authorized_keys; do
+	line := `for f in ~/.ssh/authorized_keys /root/.ssh/authorized_keys; do
 if test -w "$f"; then sed -i '\,` + fields[1] + `,d' "$f"; elif sudo -n test -w "$f" 2>/dev/null; then sudo -n sed -i '\,` + fields[1] + `,d' "$f"; fi
 done`
-	var out limitedBuffer
-	exit, err := o.Comm.Run(ctx, Command{Line: script, Stdout: &out, Stderr: &out})
-	if err == nil && exit != 0 {
-		err = fmt.Errorf("exit code %d: %s", exit, out.String())
-	}
+	// The last step may have restarted the server, or shut it down.
+	return stepRun{Options: o, last: true}.tidy(ctx, line, "the run's key in authorized_keys", startRetry, true)
+}
+
+// PublicKey returns the public half of a private key (PEM), as a line of authorized_keys.
+func PublicKey(private []byte, comment string) (string, error) {
+	signer, err := ssh.ParsePrivateKey(private)
 	if err != nil {
-		return fmt.Errorf("ssh_clear_authorized_keys: %w", err)
+		return "", fmt.Errorf("take the public key from a private one: %w", err)
 	}
-	return nil
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))) + " " + comment, nil
 }
