@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/config"
 )
 
@@ -52,7 +53,7 @@ func cmdFix(ctx context.Context, a *app, args []string) error {
 			return err
 		}
 	case len(changes) > 0:
-		if err := rewrite(path, fixed); err != nil {
+		if err := atomicfile.Write(path, fixed, 0o644); err != nil {
 			return err
 		}
 	}
@@ -99,24 +100,3 @@ func (o oneFile) ReadFile(name string) ([]byte, error) {
 }
 func (oneFile) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
 func (oneFile) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
-
-// rewrite replaces a file's text in one go, keeping its permissions.
-func rewrite(path string, text []byte) error {
-	mode := fs.FileMode(0o644)
-	if st, err := os.Stat(path); err == nil {
-		mode = st.Mode().Perm()
-	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // a link stays one
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tfbake-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(tmp.Name(), path)
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/config"
 )
 
@@ -98,7 +99,7 @@ func (a *app) format(path string, o fmtFlags) (changed bool, diags hcl.Diagnosti
 	if o.check || !o.write || path == "-" {
 		return true, nil, nil
 	}
-	return true, nil, rewrite(path, out)
+	return true, nil, atomicfile.Write(path, out, 0o644)
 }
 
 // hclFilesIn are the files that a path of fmt's names.

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/config"
 )
 
@@ -54,7 +55,7 @@ func cmdUpgrade(_ context.Context, a *app, args []string) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := rewrite(*output, out); err != nil {
+	if err := atomicfile.Write(*output, out, 0o644); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "wrote %s\n", *output)
