@@ -227,7 +227,7 @@ func (a *app) openRun(ctx context.Context, name string, o openOptions) (*opened,
 	out := &opened{}
 	id := name
 	if notHere == nil {
-		if out.run, out.rec, err = journal.Open(dir); err != nil {
+		if out.run, out.rec, err = journal.Open(dir, a.redact.String); err != nil {
 			return nil, err
 		}
 		if b = backendOfRun(out.rec.Facts); b == nil {
@@ -267,7 +267,7 @@ func (a *app) claim(ctx context.Context, store *shared.Store, id string, o openO
 	}
 	if out.hold = hold; out.run == nil {
 		out.fetched = true
-		if out.run, out.rec, err = journal.Restore(a.runsDir, id, []byte(note.Journal)); err == nil {
+		if out.run, out.rec, err = journal.Restore(a.runsDir, id, []byte(note.Journal), a.redact.String); err == nil {
 			err = errors.Join(note.WriteFiles(out.run.Dir), a.rewriteModule(out.run))
 		}
 	} else if text, readErr := journal.Text(out.run.Dir); readErr != nil {

@@ -67,7 +67,8 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 		}
 		err := a.cleanupRun(ctx, dir, o, *keepDir)
 		var busy *shared.BusyError
-		if o.all && errors.As(err, &busy) {
+		var locked *journal.LockedError
+		if o.all && (errors.As(err, &busy) || errors.As(err, &locked)) {
 			a.story.Info("%s", err) // it was taken a moment ago
 			continue
 		}

@@ -196,6 +196,7 @@ func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *
 		Story:         story,
 		RunsDir:       a.runsDir,
 		Facts:         facts,
+		Redact:        a.redact.String,
 		OnError:       bake.OnError(o.onError),
 		Keep:          o.keep,
 		KeepFor:       o.keepFor,

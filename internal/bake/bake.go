@@ -105,7 +105,8 @@ type Baker struct {
 
 	Story   *ui.Story
 	RunsDir string
-	Facts   journal.Facts // what the caller knows: version, template, provider, endpoint
+	Facts   journal.Facts       // what the caller knows: version, template, provider, endpoint
+	Redact  func(string) string // takes secrets out of what the journal is told; nil: there are none
 	OnError OnError
 	Keep    bool          // leave everything in place, also after success
 	KeepFor time.Duration // how long a kept run is to be left alone by cleanup -all; 0: until somebody cleans it up by name
@@ -157,7 +158,7 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	if err != nil {
 		return res, &Error{StagePreflight, err}
 	}
-	run, err := journal.Create(b.RunsDir, b.facts(ctx, res.Plan, runID))
+	run, err := journal.Create(b.RunsDir, b.facts(ctx, res.Plan, runID), b.Redact)
 	if err != nil {
 		return res, fmt.Errorf("no journal, no server: %w", err)
 	}

@@ -261,7 +261,7 @@ func TestResumeLeavesOutWhatIsDone(t *testing.T) {
 	} {
 		t.Run(at, func(t *testing.T) {
 			w, b, dir := die(t, at)
-			run, rec, err := journal.Open(dir)
+			run, rec, err := journal.Open(dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +279,7 @@ func TestARunOnItsWayDownIsNotResumed(t *testing.T) {
 	w := &world{fail: map[string][]error{"provision": {errors.New("exit 1")}}}
 	b := w.baker(t)
 	b.Run(context.Background(), build)
-	run, rec, err := journal.Open(w.run.Dir)
+	run, rec, err := journal.Open(w.run.Dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

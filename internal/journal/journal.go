@@ -9,6 +9,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/clock"
 )
 
@@ -126,15 +128,21 @@ type Run struct {
 	Facts Facts
 
 	mu   sync.Mutex
-	file *os.File
-	lock *flock.Flock
-	now  func() time.Time
+	file interface { // nil until it is opened
+		io.WriteCloser
+		Sync() error
+	}
+	torn   bool // the last line was written in part
+	lock   *flock.Flock
+	now    func() time.Time
+	redact func(string) string
 
 	watch func(Entry) error // see Watch
 }
 
-// Create makes the directory of a new run below root (usually .tfbake/runs), locks it and writes the facts.
-func Create(root string, f Facts) (*Run, error) {
+// Create makes the directory of a new run below root (usually .tfbake/runs), locks it and writes the facts. redact takes
+// secrets out of the messages that are noted later; nil: there are none.
+func Create(root string, f Facts, redact func(string) string) (*Run, error) {
 	dir := filepath.Join(root, f.RunID)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("make the runs directory: %w", err)
@@ -142,7 +150,7 @@ func Create(root string, f Facts) (*Run, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the run directory: %w", err)
 	}
-	r, err := open(dir)
+	r, err := open(dir, redact)
 	if err != nil {
 		return nil, err
 	}
@@ -151,16 +159,16 @@ func Create(root string, f Facts) (*Run, error) {
 		r.Close()
 		return nil, err
 	}
-	return r, syncDir(root)
+	return r, atomicfile.SyncDir(root)
 }
 
 // Open takes over an existing run, for destroying or resuming it. It fails with a *LockedError while another tfbake
-// works on it.
-func Open(dir string) (*Run, Record, error) {
+// works on it. redact is as in Create.
+func Open(dir string, redact func(string) string) (*Run, Record, error) {
 	if _, err := os.Stat(filepath.Join(dir, journalFile)); err != nil {
 		return nil, Record{}, fmt.Errorf("open run %s: %w", dir, err)
 	}
-	r, err := open(dir)
+	r, err := open(dir, redact)
 	if err != nil {
 		return nil, Record{}, err
 	}
@@ -173,31 +181,55 @@ func Open(dir string) (*Run, Record, error) {
 	return r, rec, nil
 }
 
-func open(dir string) (*Run, error) {
+func open(dir string, redact func(string) string) (*Run, error) {
+	r, err := lock(dir, redact)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openFile(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// lockPatience is how long a lock is asked for: whoever only looks whether a run is worked on holds it for an instant, too.
+var lockPatience = time.Second // a variable for tests
+
+// lock takes a run directory's lock; its journal is still to be opened.
+func lock(dir string, redact func(string) string) (*Run, error) {
 	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
-	ok, err := lock.TryLock()
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	_, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &LockedError{Dir: dir, Holder: holder(dir)}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock run %s: %w", dir, err)
-	}
-	if !ok {
-		return nil, &LockedError{Dir: dir, Holder: holder(dir)}
 	}
 	// Who holds it is only for people; the lock itself is the flock.
 	host, _ := os.Hostname()
 	os.WriteFile(filepath.Join(dir, lockFile), fmt.Appendf(nil, "pid %d on %s\n", os.Getpid(), host), 0o600)
+	return &Run{Dir: dir, lock: lock, now: clock.Now, redact: redact}, nil
+}
 
-	path := filepath.Join(dir, journalFile)
+// openFile opens the journal, or the one that has taken its place.
+func (r *Run) openFile() error {
+	path := filepath.Join(r.Dir, journalFile)
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		lock.Unlock()
-		return nil, fmt.Errorf("open the journal: %w", err)
+		return fmt.Errorf("open the journal: %w", err)
 	}
 	if err := endTornLine(file); err != nil {
 		file.Close()
-		lock.Unlock()
-		return nil, fmt.Errorf("mend the journal %s: %w", path, err)
+		return fmt.Errorf("mend the journal %s: %w", path, err)
 	}
-	return &Run{Dir: dir, file: file, lock: lock, now: clock.Now}, nil
+	if r.file != nil {
+		r.file.Close()
+	}
+	r.file, r.torn = file, false
+	return nil
 }
 
 // endTornLine closes a line that a crash cut off, so that the next entry starts on a line of its own.
@@ -227,7 +259,7 @@ func (r *Run) Done(step string, data map[string]string) error {
 	return r.append(Entry{Step: step, State: Done, Data: data})
 }
 
-// Fail notes that a step failed. The message must hold no secret.
+// Fail notes that a step failed.
 func (r *Run) Fail(step, message string, data map[string]string) error {
 	return r.append(Entry{Step: step, State: Failed, Message: message, Data: data})
 }
@@ -243,15 +275,23 @@ func (r *Run) End(left int, failure error) error {
 
 func (r *Run) append(e Entry) error {
 	e.Time = r.now().UTC().Truncate(time.Millisecond)
+	if r.redact != nil {
+		e.Message = r.redact(e.Message)
+	}
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, err := r.file.Write(append(line, '\n')); err != nil {
+	if r.torn { // by a disk that was full, say, and is not any more
+		line = append([]byte("\n"), line...)
+	}
+	if n, err := r.file.Write(append(line, '\n')); err != nil {
+		r.torn = r.torn || n > 0
 		return fmt.Errorf("write the journal in %s: %w", r.Dir, err)
 	}
+	r.torn = false
 	if err := r.file.Sync(); err != nil {
 		return fmt.Errorf("sync the journal in %s: %w", r.Dir, err)
 	}
@@ -265,7 +305,11 @@ func (r *Run) append(e Entry) error {
 func (r *Run) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.file.Close(), r.lock.Unlock())
+	var err error
+	if r.file != nil {
+		err = r.file.Close()
+	}
+	return errors.Join(err, r.lock.Unlock())
 }
 
 // Remove deletes the run's directory; only for a run that left nothing in the cloud.
@@ -460,9 +504,18 @@ func (r Record) NextProvisioner() int {
 
 // KeptUntil returns until when a kept run is to be left alone; zero: no end was set.
 func (r Record) KeptUntil() time.Time {
-	e, _ := r.Last(Keep)
-	t, _ := time.Parse(time.RFC3339, e.Data["until"])
+	if !r.kept() {
+		return time.Time{}
+	}
+	t, _ := time.Parse(time.RFC3339, r.Entries[len(r.Entries)-1].Data["until"])
 	return t
+}
+
+// kept tells whether the last thing that happened is that the run was kept: one that was resumed or destroyed since, and
+// died at that, is like any other dead run.
+func (r Record) kept() bool {
+	n := len(r.Entries)
+	return n > 0 && r.Entries[n-1].Step == Keep
 }
 
 // Status tells in a word how the run stands: running, kept, done, failed (over, nothing left), leftovers (over, but
@@ -480,20 +533,8 @@ func (r Record) Status() string {
 		}
 		return "done"
 	}
-	if _, ok := r.Last(Keep); ok {
+	if r.kept() {
 		return "kept"
 	}
 	return "interrupted"
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
 }

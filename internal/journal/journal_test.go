@@ -5,14 +5,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 func create(t *testing.T) *Run {
 	t.Helper()
 	id := NewRunID(time.Now())
-	r, err := Create(filepath.Join(t.TempDir(), "runs"), Facts{RunID: id, Name: "tfb-" + id, ImageName: "web"})
+	r, err := Create(filepath.Join(t.TempDir(), "runs"), Facts{RunID: id, Name: "tfb-" + id, ImageName: "web"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +61,7 @@ func TestTornLastLineIsIgnoredAndMended(t *testing.T) {
 	b, _ := os.ReadFile(path)
 	os.WriteFile(path, append(b, []byte(`{"time":"2026-01-01T00:00:00Z","step":"ima`)...), 0o600)
 
-	again, rec, err := Open(r.Dir)
+	again, rec, err := Open(r.Dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,7 @@ func TestJournalCutAtEveryByteStillNamesTheRun(t *testing.T) {
 
 func TestOnlyOneTfbakeWorksOnARun(t *testing.T) {
 	r := create(t)
-	_, _, err := Open(r.Dir)
+	_, _, err := Open(r.Dir, nil)
 	var locked *LockedError
 	if !errors.As(err, &locked) || locked.Holder == "" {
 		t.Fatalf("second open: %v; want a LockedError that names the holder", err)
@@ -118,6 +121,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{"interrupted", []Entry{{Step: Apply, State: Begin}}},
 		{"kept", []Entry{{Step: Apply, State: Done}, {Step: Keep, State: Done}}},
+		{"interrupted", []Entry{{Step: Keep, State: Done}, {Step: Init, State: Begin}}}, // a resume that died
 		{"done", []Entry{{Step: Keep, State: Done}, {Step: End, State: Done, Data: map[string]string{"left": "0"}}}},
 		{"failed", []Entry{{Step: End, State: Failed, Data: map[string]string{"left": "0"}}}},
 		{"leftovers", []Entry{{Step: End, State: Done, Data: map[string]string{"left": "2"}}}},
@@ -156,5 +160,134 @@ func TestUnfinishedImage(t *testing.T) {
 		if no != c.no || name != c.name {
 			t.Errorf("%s: %q %q, want %q %q", c.what, no, name, c.no, c.name)
 		}
+	}
+}
+
+func TestMessagesAreRedacted(t *testing.T) {
+	id := NewRunID(time.Now())
+	redact := func(s string) string { return strings.ReplaceAll(s, "hunter2", "***") }
+	r, err := Create(t.TempDir(), Facts{RunID: id, Name: "tfb-" + id}, redact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []Entry
+	r.Watch(func(e Entry) error { told = append(told, e); return nil })
+	err = errors.Join(r.Fail(Provision, "the password hunter2 is wrong", nil), r.End(0, errors.New("hunter2 again")), r.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := Open(r.Dir, redact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, _, err := Restore(t.TempDir(), id, read(t, again.Dir), redact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*Run{again, restored} {
+		if err := errors.Join(r.Fail(Destroy, "still hunter2", nil), r.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if text := string(read(t, r.Dir)); strings.Contains(text, "hunter2") || strings.Count(text, "***") != 3 {
+			t.Errorf("the journal:\n%s", text)
+		}
+	}
+	if len(told) != 2 || strings.Contains(told[0].Message+told[1].Message, "hunter2") {
+		t.Errorf("told: %v", told)
+	}
+}
+
+func read(t *testing.T, dir string) []byte {
+	t.Helper()
+	b, err := Text(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// fullDisk is a file on a disk that has no more room than its size.
+type fullDisk struct {
+	*os.File
+	room *int
+}
+
+func (f fullDisk) Write(p []byte) (int, error) {
+	if n := min(len(p), *f.room); n < len(p) {
+		*f.room = 0
+		n, _ = f.File.Write(p[:n])
+		return n, errors.New("no space left on device")
+	}
+	*f.room -= len(p)
+	return f.File.Write(p)
+}
+
+func TestAnEntryAfterAFullDiskIsNotLost(t *testing.T) {
+	r := create(t)
+	room := 20
+	r.file = fullDisk{r.file.(*os.File), &room}
+	for range 2 { // the first is cut off, the second comes to nothing
+		if err := r.Begin(Apply, nil); err == nil {
+			t.Fatal("written to a full disk")
+		}
+	}
+	room = 1000
+	if err := errors.Join(r.Begin(Destroy, nil), r.Done(Destroy, nil)); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := Read(r.Dir)
+	if err != nil || !rec.Torn || len(rec.Entries) != 3 || rec.Entries[1].Step != Destroy {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+func TestALookAtTheLockIsNotAnOwner(t *testing.T) {
+	r := create(t)
+	r.Close()
+	look := flock.New(filepath.Join(r.Dir, lockFile))
+	if ok, err := look.TryRLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	defer func(d time.Duration) { lockPatience = d }(lockPatience)
+	lockPatience = time.Minute
+	time.AfterFunc(50*time.Millisecond, func() { look.Unlock() })
+	again, _, err := Open(r.Dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+// A death in the middle of Restore must not leave what looks like a run that never began.
+func TestARestoredRunIsNoneBeforeItHasItsJournal(t *testing.T) {
+	r := create(t)
+	r.Begin(Apply, nil)
+	r.Close()
+	text := read(t, r.Dir)
+
+	root := t.TempDir()
+	dir := filepath.Join(root, r.Facts.RunID)
+	if err := os.MkdirAll(filepath.Join(dir, journalFile), 0o700); err != nil { // so that the text cannot get its name
+		t.Fatal(err)
+	}
+	if _, _, err := Restore(root, r.Facts.RunID, text, nil); err == nil {
+		t.Fatal("restored over a directory")
+	}
+	if err := os.Remove(filepath.Join(dir, journalFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Restore(root, r.Facts.RunID, nil, nil); err == nil { // ends where the text is to be written
+		t.Fatal("restored from nothing")
+	}
+	if recs, err := List(root); err != nil || len(recs) != 0 {
+		t.Errorf("a run without its journal: %+v, %v", recs, err)
+	}
+	again, rec, err := Restore(root, r.Facts.RunID, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, ok := rec.Last(Apply); !ok || again.Done(Apply, nil) != nil {
+		t.Errorf("%+v", rec)
 	}
 }

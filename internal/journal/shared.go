@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/tfbake/tfbake/internal/atomicfile"
 )
 
 // A run whose state is shared (a backend) shares its journal, too: it is carried as text from machine to machine.
@@ -42,13 +43,14 @@ func Parse(text []byte) (Record, error) {
 	return Record{Facts: *entries[i].Facts, Entries: entries, Torn: torn}, nil
 }
 
-// Restore makes the directory of a run from its journal's text, as another machine wrote it, and opens it.
-func Restore(root, id string, text []byte) (*Run, Record, error) {
+// Restore makes the directory of a run from its journal's text, as another machine wrote it, and opens it. redact is as in
+// Create. The directory is no run before it has the whole text: an empty journal would say that nothing was ever created.
+func Restore(root, id string, text []byte, redact func(string) string) (*Run, Record, error) {
 	dir := filepath.Join(root, id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, Record{}, fmt.Errorf("make the run directory: %w", err)
 	}
-	r, err := open(dir)
+	r, err := lock(dir, redact)
 	if err != nil {
 		return nil, Record{}, err
 	}
@@ -68,34 +70,13 @@ func (r *Run) Replace(text []byte) (Record, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	path := filepath.Join(r.Dir, journalFile)
-	tmp := path + ".new"
-	if err := writeSynced(tmp, text); err != nil {
+	if err := atomicfile.Write(filepath.Join(r.Dir, journalFile), text, 0o600); err != nil {
 		return rec, fmt.Errorf("take over the journal: %w", err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return rec, fmt.Errorf("take over the journal: %w", err)
+	if err := r.openFile(); err != nil {
+		return rec, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return rec, fmt.Errorf("take over the journal: %w", err)
-	}
-	if err := endTornLine(file); err != nil {
-		file.Close()
-		return rec, fmt.Errorf("take over the journal: %w", err)
-	}
-	r.file.Close()
-	r.file = file
 	r.Facts = rec.Facts
 	rec.Dir = r.Dir
-	return rec, syncDir(r.Dir)
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, bytes.NewReader(b))
-	return errors.Join(err, f.Sync(), f.Close())
+	return rec, atomicfile.SyncDir(r.Dir)
 }

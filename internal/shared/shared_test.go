@@ -56,7 +56,7 @@ func newStore(t *testing.T, b *config.Backend, environ ...string) *Store {
 func newRun(t *testing.T) *journal.Run {
 	t.Helper()
 	id := journal.NewRunID(time.Now())
-	r, err := journal.Create(filepath.Join(t.TempDir(), "runs"), journal.Facts{RunID: id, Name: "tfb-" + id, ImageName: "web"})
+	r, err := journal.Create(filepath.Join(t.TempDir(), "runs"), journal.Facts{RunID: id, Name: "tfb-" + id, ImageName: "web"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
