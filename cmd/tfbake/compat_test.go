@@ -55,7 +55,7 @@ var compatTable = []compatPart{
 		{"C18", "`hcl2_upgrade`, `-output-file`, `-with-annotations`", same, "script tools_hcl, config TestUpgradeMatrix", "also `hcl2-upgrade`; an existing file is overwritten with `-force` only"},
 		{"C19", "`plugins`", none, "script packer_flags", "tfbake has none: the builder, provisioners and post-processors are built in"},
 		{"C20", "`sbom-generate`, `verify-attestation`", none, "script packer_flags", "no software bill of materials and no attestations yet"},
-		{"C21", "`version`, `-v`", same, "cmd TestVersionFlags", "no update check: tfbake talks to nobody but your cloud"},
+		{"C21", "`version`, `-v`", same, "cmd TestVersionFlags", "no update check; [commands](commands.md) lists whom tfbake talks to"},
 		{"C22", "flags with one dash or two, before or after the template", same, "script packer_flags", ""},
 		{"C23", "completion", differ, "script packer_flags", "`tfbake completion bash\\|zsh\\|fish` prints a script; nothing edits your shell's files"},
 		{"C24", "exit codes", more, "script on_error, script packer_flags, script mistakes", "[a code for each kind of failure](commands.md#exit-codes); Packer has 1 for all"},

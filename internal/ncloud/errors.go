@@ -98,6 +98,9 @@ func (e *APIError) Hint() string {
 	case "1401", "1413", "10712":
 		return "image, product or spec do not exist or do not fit each other in this region and zone; on KVM use server_image_number with server_spec_code"
 	case "1100000":
+		if strings.Contains(e.Message, ":") {
+			return "" // it says which
+		}
 		return "the API calls a parameter invalid without saying which; a frequent cause is a number from another region or hypervisor"
 	case "10102", "1015009":
 		return "the account's limit is reached: delete what is not needed or ask for a higher limit"
