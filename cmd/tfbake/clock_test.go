@@ -292,3 +292,42 @@ func TestClockAndAges(t *testing.T) {
 		v.expect(1)
 	})
 }
+
+// TestClockJumpsOfficialProvider: the official provider signs with this machine's time, so that it fails after a jump. The error
+// names the clock, and the way down ends without it. For the provider's sake it is the cloud's clock that jumps here.
+func TestClockJumpsOfficialProvider(t *testing.T) {
+	if os.Getenv("TFBAKE_KILL_PROVIDER") != officialProvider {
+		t.Skip("TFBAKE_KILL_PROVIDER=official")
+	}
+	t.Parallel()
+	type try struct {
+		template, at string
+		ahead        time.Duration
+		code, images int
+	}
+	var tries []try
+	var names []string
+	for i, template := range []string{"vpc-kvm-disk", "classic"} {
+		for j, c := range []try{
+			{at: "apply", code: exitInfra},
+			{at: "provisioning", code: exitOK, images: 1}, // what is left to do is tfbake's
+			{at: "way-down", code: exitOK, images: 1},
+		} {
+			c.template, c.ahead = template, jumps[(i+j)%2]
+			tries, names = append(tries, c), append(names, fmt.Sprintf("%s/%s/%s", template, c.at, c.ahead))
+		}
+	}
+	together(t, 2, names, func(t *testing.T, i int) {
+		c := tries[i]
+		v := newVictim(t, lingering[c.template])
+		v.cloud.SetLatency(unhurried())
+		p := v.start("run", "bake.json")
+		stepNamed(moments(), c.at).wait(p)
+		v.cloud.SetClock(-c.ahead)
+		r := p.wait()
+		if r.code != c.code || !strings.Contains(r.stderr, aheadText(c.ahead)+", and calls signed with it are refused") {
+			t.Errorf("exit code %d, want %d:\n%s", r.code, c.code, r.stderr)
+		}
+		v.expectOnly(c.images)
+	})
+}

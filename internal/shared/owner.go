@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/tfbake/tfbake/internal/clock"
 )
 
 // Owner is the process that works on a run.
@@ -31,19 +33,28 @@ func (o Owner) String() string {
 
 func self(doing string) Owner {
 	host, _ := os.Hostname()
-	now := time.Now().UTC().Truncate(time.Second)
+	now := clock.Now().UTC().Truncate(time.Second)
 	return Owner{ID: uuid.NewString(), Host: host, PID: os.Getpid(), Doing: doing, Since: now, Beat: now, Machine: machine(), Start: startOf(os.Getpid())}
 }
 
 // here tells whether the owner is, or was, a process that can be seen from this one.
 func (o Owner) here() bool { return o.Machine != "" && o.Machine == machine() }
 
-// Alive tells whether the owner is to be left alone.
-func (o Owner) Alive(now time.Time) bool {
+// proven tells whether the owner lives, and whether that is sure: that of another machine it never is.
+func (o Owner) proven() (alive, sure bool) {
 	if o.here() && o.Start != "" {
-		return startOf(o.PID) == o.Start
+		return startOf(o.PID) == o.Start, true
 	}
-	return now.Sub(o.Beat) < deadAfter
+	return false, false
+}
+
+// Alive tells whether the owner is to be left alone, as far as can be told without watching it: of another machine by the two
+// clocks, which may differ. A sign of life from the future tells nothing.
+func (o Owner) Alive(now time.Time) bool {
+	if alive, sure := o.proven(); sure {
+		return alive
+	}
+	return now.Sub(o.Beat).Abs() < deadAfter
 }
 
 // machine names the running system and its process numbers: a container has its own, and a reboot makes new ones. Empty
@@ -77,5 +88,5 @@ func startOf(pid int) string {
 
 // Short is for a table: who, and how long ago the last sign of life was.
 func (o Owner) Short(now time.Time) string {
-	return fmt.Sprintf("pid %d on %s (%s, seen %s ago)", o.PID, o.Host, o.Doing, now.Sub(o.Beat).Round(time.Second))
+	return fmt.Sprintf("pid %d on %s (%s, seen %s ago)", o.PID, o.Host, o.Doing, max(now.Sub(o.Beat), 0).Round(time.Second))
 }

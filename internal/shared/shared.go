@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
@@ -35,8 +36,8 @@ const (
 	prefix = "tfb-"
 	suffix = "-run"
 
-	// beatEvery is how often a note is renewed; deadAfter how old one must be for its owner to count as dead. Clocks of the
-	// machines may differ by a minute or so.
+	// beatEvery is how often a note is renewed; deadAfter how old one must be for its owner, on another machine, to be suspected
+	// of being dead. Clocks may be wrong: it is watched then.
 	beatEvery = 20 * time.Second
 	deadAfter = 3 * time.Minute
 	// callTimeout bounds one reading or writing of a note.
@@ -47,6 +48,9 @@ const (
 	// alone finishes the create it is at, and none takes that long.
 	orphanedAfter = time.Hour
 )
+
+// watchFor is how long an owner is watched before it counts as dead: two beats. A variable for tests.
+var watchFor = 2*beatEvery + 5*time.Second
 
 // Files of a run directory that travel with the note.
 var files = []string{"plan.json", "login-key.sealed"}
@@ -312,12 +316,15 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("run %s: %w", h.run, err)
 	}
-	if held := note.Owner; held != nil && held.Alive(time.Now()) {
-		if !o.Unlock || held.here() {
+	if held := note.Owner; held != nil {
+		alive, sure := held.proven()
+		if sure && alive || !sure && !o.Unlock && held.Alive(clock.Now()) {
 			return &BusyError{Run: h.run, Owner: *held}
 		}
-		if note, at, err = h.watchDeath(ctx, *held, o); err != nil {
-			return err
+		if !sure { // it looks dead by the clocks, or the user says so
+			if note, at, err = h.watchDeath(ctx, *held, o); err != nil {
+				return err
+			}
 		}
 	}
 	h.note, h.before = note, note.Owner
@@ -365,7 +372,7 @@ func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
 
 // watchDeath waits for a sign of life of an owner on another machine; without one within two beats it counts as dead.
 func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, stamp, error) {
-	watch := cmp.Or(o.watch, 2*beatEvery+5*time.Second)
+	watch := cmp.Or(o.watch, watchFor)
 	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watch)
 	select {
 	case <-time.After(watch):
@@ -376,7 +383,7 @@ func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note
 	if err != nil {
 		return note, at, fmt.Errorf("run %s: %w", h.run, err)
 	}
-	if now := note.Owner; now != nil && (now.ID != held.ID || now.Beat.After(held.Beat)) {
+	if now := note.Owner; now != nil && (now.ID != held.ID || !now.Beat.Equal(held.Beat)) {
 		return note, at, &BusyError{Run: h.run, Owner: *now}
 	}
 	o.Say("%s gave no sign of life: breaking its hold on run %s", held, h.run)
@@ -683,7 +690,7 @@ func (h *Hold) read(dir string) error {
 
 // push writes h.note as ours over the note with that stamp.
 func (h *Hold) push(ctx context.Context, over stamp) error {
-	h.owner.Beat = time.Now().UTC().Truncate(time.Second)
+	h.owner.Beat = clock.Now().UTC().Truncate(time.Second)
 	owner := h.owner
 	h.note.Owner = &owner
 	return h.write(ctx, over)
@@ -864,7 +871,7 @@ func (e *BusyError) Error() string {
 	if e.Owner.here() {
 		return fmt.Sprintf("run %s is being worked on by %s: wait for it to end", e.Run, e.Owner)
 	}
-	return fmt.Sprintf("run %s is being worked on by %s: wait for it to end. If that machine is dead, its run is free %s after its last sign of life, or `tfbake cleanup -unlock %s` finds out at once", e.Run, e.Owner, deadAfter, e.Run)
+	return fmt.Sprintf("run %s is being worked on by %s: wait for it to end. If that machine is dead, its run can be taken over %s after its last sign of life, or `tfbake cleanup -unlock %s` finds out at once", e.Run, e.Owner, deadAfter, e.Run)
 }
 
 // LockedError says that a terraform holds the lock of the run's own state.

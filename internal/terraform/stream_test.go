@@ -209,7 +209,9 @@ func TestHint(t *testing.T) {
 		{Diagnostic{Summary: "Failed to query available provider packages"}, Options{}, "-provider embedded"},
 		{Diagnostic{Summary: "Failed to query available provider packages"}, Options{Reattach: Reattach{"x": {}}}, ""},
 		{Diagnostic{Summary: "Inconsistent dependency lock file"}, Options{Dir: "/d"}, "terraform init in /d"},
-		{Diagnostic{Summary: "Authentication Failed"}, Options{}, "clock"},
+		{Diagnostic{Summary: "Authentication Failed"}, Options{}, "and this machine's clock"},
+		{Diagnostic{Summary: "Authentication Failed"}, Options{Clock: func() string { return "" }}, "and this machine's clock"},
+		{Diagnostic{Summary: "Authentication Failed"}, Options{Clock: func() string { return "this clock is slow" }}, "this clock is slow, and calls signed with it are refused"},
 		{Diagnostic{Summary: "whatever"}, Options{}, ""},
 	} {
 		got := hint([]Diagnostic{c.d}, "", c.o)
