@@ -130,23 +130,9 @@ func (m maker) infraOfRun(ctx context.Context, run *journal.Run, client *ncloud.
 // waitForTerraform waits for a terraform that outlived its tfbake: it was told to stop when that died, and finishes the create
 // it is at, so that the create can be destroyed.
 func waitForTerraform(ctx context.Context, dir string, story *ui.Story) error {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for told := false; ; {
-		pid, running, err := terraform.Running(dir)
-		if err != nil || !running {
-			return err
-		}
-		if !told {
-			story.Say("waiting for the terraform of the dead tfbake (process %d) to finish what it is creating", pid)
-			told = true
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+	return terraform.WaitForPredecessor(ctx, dir, terraform.DefaultGrace, func(pid int) {
+		story.Say("waiting for the terraform of the dead tfbake (process %d) to finish what it is creating", pid)
+	})
 }
 
 func (a *app) removeRun(run *journal.Run, keepDir bool) error {

@@ -3,6 +3,7 @@
 package terraform
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,15 +25,10 @@ import (
 //   - Output into the run directory's log file instead of a pipe, see follower.
 //   - On Linux, an interrupt instead of SIGKILL when we die: terraform then finishes the create it is at and writes it into
 //     the state, where a cleanup finds it. Elsewhere it goes on until it is done.
-//   - The process id in PidFile, locked by an inherited descriptor until terraform and its provider are gone: Kill and Running
-//     rely on it.
+//   - The process id in PidFile or askPidFile, locked by an inherited descriptor until terraform and its provider are gone:
+//     Kill and Running rely on it.
 //
-// The variables below ask for it, and are taken out of the environment before the exec.
-const (
-	launchProgram = "TFBAKE_LAUNCH_PROGRAM"
-	launchDir     = "TFBAKE_LAUNCH_DIR"
-	launchParent  = "TFBAKE_LAUNCH_PARENT"
-)
+// launchProgram and its like ask for it, and are taken out of the environment before the exec.
 
 // init and not a function for main to call: whoever imports this package can start terraform, test binaries included,
 // and one that forgot the call would start itself over and over.
@@ -43,16 +39,16 @@ func init() {
 	}
 }
 
-// launcher returns what to start for terraform and with which environment.
-func launcher(o Options) (program string, env map[string]string) {
+// launcher returns what to start for terraform and with which environment, beside that of terraform itself.
+func launcher(o Options, with map[string]string) (program string, env map[string]string) {
 	self, err := os.Executable()
 	if err != nil {
-		return o.Binary.Path, o.Env // terraform-exec's own arrangements must do
+		return o.Binary.Path, with // terraform-exec's own arrangements must do
 	}
 	if runtime.GOOS == "linux" {
 		self = "/proc/self/exe" // also when the file was replaced by a newer tfbake meanwhile
 	}
-	env = maps.Clone(o.Env)
+	env = maps.Clone(with)
 	env[launchProgram] = o.Binary.Path
 	env[launchDir] = o.Dir
 	env[launchParent] = strconv.Itoa(os.Getpid())
@@ -82,6 +78,8 @@ func launch(program string) error {
 			return err
 		}
 		logTo(filepath.Join(dir, LogFile))
+	} else if dir != "" {
+		_ = lockPid(filepath.Join(dir, askPidFile)) // without it, Kill takes askGrace
 	}
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "TFBAKE_LAUNCH_") })
 	if err := unix.Exec(program, append([]string{program}, os.Args[1:]...), env); err != nil {
@@ -122,7 +120,11 @@ func lockPid(path string) error {
 
 // Running tells whether a terraform (or its provider) started by any tfbake still works in dir, and its process id.
 func Running(dir string) (pid int, running bool, err error) {
-	path := filepath.Join(dir, PidFile)
+	return holder(filepath.Join(dir, PidFile))
+}
+
+// holder tells whether a process locks a pid file, and the id in it.
+func holder(path string) (pid int, running bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return 0, false, nil
@@ -145,11 +147,17 @@ func Running(dir string) (pid int, running bool, err error) {
 // killGroup kills the terraform whose process id is in the file, with all it started. The lock tells that the id is
 // not somebody else's by now.
 func killGroup(pidFile string) {
-	pid, running, err := Running(filepath.Dir(pidFile))
+	pid, running, err := holder(pidFile)
 	if err == nil && running && pid > 1 { // 0 and 1 would mean everyone
 		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 }
 
-// alive tells whether the process exists.
-func alive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+// alive tells whether the process exists and has not ended. In a container there may be nobody to bury it.
+func alive(pid int) bool {
+	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // "7 (terraform) Z …", on Linux
+	return err != nil || !strings.HasPrefix(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " Z")
+}

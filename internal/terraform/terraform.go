@@ -22,9 +22,17 @@ import (
 
 // Files that terraform and we leave in a run directory.
 const (
-	LogFile     = "terraform.log"   // everything terraform printed, as JSON lines
-	PidFile     = ".terraform.pid"  // process id of the terraform at work; locked as long as it lives
-	ErroredFile = "errored.tfstate" // the state, when it could not be written where it belongs
+	LogFile     = "terraform.log"      // everything terraform printed, as JSON lines
+	PidFile     = ".terraform.pid"     // process id of the terraform at work; locked as long as it lives
+	askPidFile  = ".terraform-ask.pid" // the same of one that only reads or writes state
+	ErroredFile = "errored.tfstate"    // the state, when it could not be written where it belongs
+)
+
+// Environment variables between us and what we start for terraform; see launch.
+const (
+	launchProgram = "TFBAKE_LAUNCH_PROGRAM"
+	launchDir     = "TFBAKE_LAUNCH_DIR" // empty: no log and no pid file there
+	launchParent  = "TFBAKE_LAUNCH_PARENT"
 )
 
 // Terraform works in one run directory. Its methods must not be called at the same time, but for Kill.
@@ -67,7 +75,10 @@ func New(o Options) (*Terraform, error) {
 		o.LockTimeout = 2 * time.Minute
 	}
 	if o.Grace == 0 {
-		o.Grace = 65 * time.Minute
+		o.Grace = DefaultGrace
+	}
+	if o.Hard == nil {
+		o.Hard = context.Background()
 	}
 	own := filepath.Join(o.Dir, CLIConfigName)
 	if o.Env["TF_CLI_CONFIG_FILE"] == own {
@@ -76,7 +87,9 @@ func New(o Options) (*Terraform, error) {
 			return nil, fmt.Errorf("terraform: %w", err)
 		}
 	}
-	return &Terraform{o: o, ver: v}, nil
+	t := &Terraform{o: o, ver: v}
+	context.AfterFunc(o.Hard, t.Kill)
+	return t, nil
 }
 
 // ParseReattach reads the value of TF_REATTACH_PROVIDERS.
@@ -276,6 +289,7 @@ func (t *Terraform) Kill() {
 	t.mu.Unlock()
 	if kill != nil {
 		killGroup(filepath.Join(t.o.Dir, PidFile))
+		killGroup(filepath.Join(t.o.Dir, askPidFile))
 		kill()
 	}
 }
@@ -288,7 +302,14 @@ func (t *Terraform) run(ctx context.Context, op string, start func(context.Conte
 	if ctx.Err() != nil {
 		return s, t.failure(ctx, op, s, context.Cause(ctx), began)
 	}
-	if err := t.waitForPredecessor(ctx); err != nil {
+	if t.o.Hard.Err() != nil {
+		return s, t.failure(t.o.Hard, op, s, context.Cause(t.o.Hard), began)
+	}
+	if err := WaitForPredecessor(ctx, t.o.Dir, t.o.LockTimeout, func(pid int) {
+		if t.o.Log != nil {
+			t.o.Log.Info("waiting for terraform (process %d), which still works in this directory", pid)
+		}
+	}); err != nil {
 		return s, t.failure(ctx, op, s, err, began)
 	}
 
@@ -298,15 +319,19 @@ func (t *Terraform) run(ctx context.Context, op string, start func(context.Conte
 	t.mu.Lock()
 	t.kill, t.killed = kill, false
 	t.mu.Unlock()
+	if t.o.Hard.Err() != nil { // its Kill may have come a moment too early
+		t.Kill()
+	}
 
-	defer context.AfterFunc(ctx, func() { t.interrupted(ctx, s) })()
-	deadline := t.killAfterGrace(ctx)
+	grace := t.grace(op)
+	defer context.AfterFunc(ctx, func() { t.interrupted(s, grace) })()
+	deadline := t.killAfterGrace(ctx, grace)
 	defer deadline()
 
 	out := &lines{to: s}
 	follow := newFollower(filepath.Join(t.o.Dir, LogFile), &lines{to: s})
 	err := onLockedThread(func() error {
-		tf, err := t.command()
+		tf, err := t.command(ctx, grace)
 		if err != nil {
 			return err
 		}
@@ -330,8 +355,8 @@ func (t *Terraform) run(ctx context.Context, op string, start func(context.Conte
 
 // command makes the terraform-exec instance of one operation: the methods with JSON output set its standard output, so
 // it cannot be shared.
-func (t *Terraform) command() (*tfexec.Terraform, error) {
-	program, env := launcher(t.o)
+func (t *Terraform) command(ctx context.Context, grace time.Duration) (*tfexec.Terraform, error) {
+	program, env := launcher(t.o, t.environment(ctx))
 	tf, err := tfexec.NewTerraform(t.o.Dir, program)
 	if err != nil {
 		return nil, err
@@ -341,7 +366,7 @@ func (t *Terraform) command() (*tfexec.Terraform, error) {
 	}
 	if runtime.GOOS != "windows" {
 		// killAfterGrace comes first, and takes the provider along.
-		if err := tf.SetWaitDelay(t.o.Grace + 10*time.Second); err != nil {
+		if err := tf.SetWaitDelay(grace + 10*time.Second); err != nil {
 			return nil, err
 		}
 	}
@@ -360,8 +385,36 @@ func onLockedThread(f func() error) error {
 	return <-done
 }
 
+// environment is the child's for one operation.
+func (t *Terraform) environment(ctx context.Context) map[string]string {
+	env := maps.Clone(t.o.Env)
+	if t.o.Keys != nil {
+		maps.Copy(env, t.o.Keys(ctx))
+	}
+	return env
+}
+
+const (
+	// askGrace is for commands that only read or write state. Terraform does not heed an interrupt while it waits for a
+	// backend that does not answer.
+	askGrace = 5 * time.Second
+	// initGrace is for unpacking a provider: half of one in a plugin cache would be in the way of every later init.
+	initGrace = 20 * time.Second
+)
+
+// grace is how long an operation may go on after its context has ended. Only apply and destroy have something to lose.
+func (t *Terraform) grace(op string) time.Duration {
+	switch op {
+	case "apply", "destroy":
+		return t.o.Grace
+	case "init":
+		return min(t.o.Grace, initGrace)
+	}
+	return min(t.o.Grace, askGrace)
+}
+
 // interrupted tells what is awaited after the context has ended and terraform has been asked to stop.
-func (t *Terraform) interrupted(ctx context.Context, s *stream) {
+func (t *Terraform) interrupted(s *stream, grace time.Duration) {
 	t.mu.Lock()
 	running := t.kill != nil && !t.killed
 	t.mu.Unlock()
@@ -369,14 +422,14 @@ func (t *Terraform) interrupted(ctx context.Context, s *stream) {
 		return
 	}
 	if busy := s.waitingFor(); busy != "" {
-		t.o.Log.Info("stopping: terraform finishes what it is at, so that nothing is lost (%s); at most %s", busy, duration(t.o.Grace))
+		t.o.Log.Info("stopping: terraform finishes what it is at, so that nothing is lost (%s); at most %s", busy, duration(grace))
 	} else {
 		t.o.Log.Info("stopping terraform")
 	}
 }
 
 // killAfterGrace kills a child that is still there long after it was asked to stop. The returned function calls it off.
-func (t *Terraform) killAfterGrace(ctx context.Context) (stop func()) {
+func (t *Terraform) killAfterGrace(ctx context.Context, grace time.Duration) (stop func()) {
 	over := make(chan struct{})
 	go func() {
 		select {
@@ -384,13 +437,13 @@ func (t *Terraform) killAfterGrace(ctx context.Context) (stop func()) {
 			return
 		case <-ctx.Done():
 		}
-		timer := time.NewTimer(t.o.Grace)
+		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
 		case <-over:
 		case <-timer.C:
 			if t.o.Log != nil {
-				t.o.Log.Info("terraform has not stopped within %s: killing it", duration(t.o.Grace))
+				t.o.Log.Info("terraform has not stopped within %s: killing it", duration(grace))
 			}
 			t.Kill()
 		}
@@ -408,27 +461,26 @@ func (t *Terraform) waitUntilGone(most time.Duration) {
 	}
 }
 
-// waitForPredecessor waits for a terraform that an earlier, dead tfbake left at work in the directory: it was interrupted
-// when its parent died and is finishing, see launch.
-func (t *Terraform) waitForPredecessor(ctx context.Context) error {
-	told := false
-	deadline := time.Now().Add(t.o.LockTimeout)
+// WaitForPredecessor waits until no terraform works in dir any more that an earlier, dead tfbake left there: it was
+// interrupted when its parent died and is finishing, see launch. told, unless nil, learns its process id when there is one
+// to wait for. It is an error when that one is still there after most.
+func WaitForPredecessor(ctx context.Context, dir string, most time.Duration, told func(pid int)) error {
+	deadline := time.Now().Add(most)
 	for {
-		pid, running, err := Running(t.o.Dir)
+		pid, running, err := Running(dir)
 		if err != nil || !running {
 			return err
 		}
 		if !alive(pid) {
 			// Terraform was killed, by the kernel for want of memory say, and its provider is still there: nobody will ever
 			// learn what it does, so there is nothing to wait for.
-			killGroup(filepath.Join(t.o.Dir, PidFile))
+			killGroup(filepath.Join(dir, PidFile))
+		} else if told != nil {
+			told(pid)
+			told = nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("terraform (process %d) still works in %s after %s; end it, or wait for it", pid, t.o.Dir, duration(t.o.LockTimeout))
-		}
-		if !told && t.o.Log != nil {
-			t.o.Log.Info("waiting for terraform (process %d), which still works in this directory", pid)
-			told = true
+			return fmt.Errorf("terraform (process %d) still works in %s after %s; end it, or wait for it", pid, dir, duration(most))
 		}
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,7 @@
 package terraform
 
 import (
+	"context"
 	"time"
 )
 
@@ -26,10 +27,15 @@ type Options struct {
 	Dir    string // the root module, see render.Write
 	// Env is the whole environment of the child, from Environment. Nothing else of ours reaches it.
 	Env map[string]string
+	// Keys is asked at each operation's start for what to set in Env as well: API keys that expire are renewed meanwhile.
+	// May be nil.
+	Keys func(context.Context) map[string]string
 	// Reattach points terraform to a provider that is served already (the embedded one). nil: terraform finds the
 	// provider itself, in the registry or a mirror.
 	Reattach Reattach
 	Log      Log // nil: silent
+	// Hard kills the operation at work when it ends, see Kill, and lets no other one begin. nil: never.
+	Hard context.Context
 	// Workspace is the backend's workspace to work in; Init selects it, and makes it if need be. "": the default one.
 	Workspace string
 
@@ -42,10 +48,13 @@ type Options struct {
 
 	Parallelism int           // default 4: NCloud refuses concurrent changes of one ACG (1007009)
 	LockTimeout time.Duration // how long to wait for a locked state; default 2 minutes
-	// Grace is how long an interrupted terraform may take to finish the create it is at; then it is killed. Default
-	// 65 minutes, for the official provider waits up to one hour for a server and cannot be hurried.
+	// Grace is how long an interrupted apply or destroy may take to finish the create it is at; then it is killed. Default:
+	// DefaultGrace.
 	Grace time.Duration
 }
+
+// DefaultGrace is longer than the hour that the official provider waits for a server; it cannot be hurried.
+const DefaultGrace = 65 * time.Minute
 
 // Server is the temporary server of a bake, with the numbers of all that was made with it. After a failed apply it
 // holds whatever exists; fields are empty where there is nothing.
