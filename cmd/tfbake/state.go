@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 
 	"github.com/tfbake/tfbake/internal/terraform"
 )
@@ -30,14 +29,17 @@ func cmdState(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return failWith(exitInfra, err)
 	}
-	env := terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Dir: dir, Pass: pass})
-	cmd := exec.CommandContext(ctx, bin.Path, append([]string{"-chdir=" + dir, "state"}, sub...)...)
-	cmd.Stdout, cmd.Stderr = a.stdout, a.redact.Writer(a.stderr)
-	for k, v := range env {
-		cmd.Env = append(cmd.Env, k+"="+v)
+	tf, err := terraform.New(terraform.Options{
+		Binary: bin, Dir: dir, Hard: a.hard,
+		Env: terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Cwd: a.cwd, Dir: dir, Pass: pass}),
+	})
+	if err != nil {
+		return err
 	}
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("terraform state %s in %s: %w", sub[0], dir, err)
+	stderr := a.redact.Writer(a.stderr)
+	defer stderr.Close()
+	if err := tf.Passthrough(ctx, a.stdout, stderr, append([]string{"state"}, sub...)...); err != nil {
+		return failWith(exitCodeOf(err), err)
 	}
 	return nil
 }
