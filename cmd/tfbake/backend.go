@@ -120,7 +120,7 @@ func (a *app) store(ctx context.Context, b *config.Backend, program, doing strin
 		return nil, failWith(exitInfra, err)
 	}
 	return &shared.Store{
-		Backend: b, Binary: bin, Log: a.story, Doing: doing,
+		Backend: b, Binary: bin, Log: a.story, Doing: doing, Hard: a.hard,
 		Env: func(dir string) map[string]string {
 			return terraform.Environment(terraform.EnvOptions{Environ: a.environ(), Cwd: a.cwd, Dir: dir, Pass: b.Env(a.environ())})
 		},

@@ -106,7 +106,12 @@ type Store struct {
 	Env     func(dir string) map[string]string // of terraform working in dir
 	Log     terraform.Log
 	Doing   string // the command at work, for the owner's note
+	// Hard ends every terraform at once, and lets none begin any more. nil: never.
+	Hard context.Context
 }
+
+// base is the context of what must be told even when the command's own has ended.
+func (s *Store) base() context.Context { return cmp.Or(s.Hard, context.Background()) }
 
 // terraform prepares a directory that holds only the backend, with the arguments for the given key.
 func (s *Store) terraform(ctx context.Context, dir, key string) (*terraform.Terraform, error) {
@@ -117,7 +122,7 @@ func (s *Store) terraform(ctx context.Context, dir, key string) (*terraform.Terr
 	if err := render.Write(dir, files); err != nil {
 		return nil, err
 	}
-	tf, err := terraform.New(terraform.Options{Binary: s.Binary, Dir: dir, Env: s.Env(dir)})
+	tf, err := terraform.New(terraform.Options{Binary: s.Binary, Dir: dir, Env: s.Env(dir), Hard: s.Hard})
 	if err != nil {
 		return nil, err
 	}
@@ -589,7 +594,7 @@ func (h *Hold) told(dir string, e journal.Entry) error {
 	case e.Step == journal.End && e.Data["left"] == "0":
 		// Nothing is left to look after, by the API's word.
 		err := h.delete()
-		for try := 1; err != nil && try < 3; try++ {
+		for try := 1; err != nil && try < 3 && h.store.base().Err() == nil; try++ {
 			time.Sleep(time.Duration(try) * time.Second)
 			err = h.delete()
 		}
@@ -624,7 +629,7 @@ func (h *Hold) soon() {
 }
 
 func (h *Hold) publishNow(dir string) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(h.store.base(), callTimeout)
 	defer cancel()
 	for try := range 3 {
 		if err = h.publish(ctx, dir); err == nil {
@@ -770,7 +775,7 @@ func (h *Hold) end() {
 // delete a key.
 func (h *Hold) delete() error {
 	h.end()
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(h.store.base(), callTimeout)
 	defer cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()

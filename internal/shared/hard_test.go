@@ -1,0 +1,67 @@
+//go:build unix
+
+package shared
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/journal"
+)
+
+// The backend says nothing more while a run notes what it does: the second Ctrl-C ends that at once.
+func TestHardEndsTheWaitForASilentBackend(t *testing.T) {
+	t.Parallel()
+	answers := stateServer{states: map[string]string{}, locks: map[string]string{}}
+	var silent atomic.Bool
+	asked, gone := make(chan struct{}, 100), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if silent.Load() {
+			asked <- struct{}{}
+			<-gone
+			return
+		}
+		answers.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { close(gone); server.CloseClientConnections(); server.Close() })
+	address := cty.StringVal(server.URL + "/{run}")
+	store := newStore(t, &config.Backend{Type: "http", Args: map[string]cty.Value{"address": address, "lock_address": address, "unlock_address": address}},
+		"TF_HTTP_USERNAME=me", "TF_HTTP_PASSWORD="+httpPassword)
+	hard, stop := context.WithCancelCause(context.Background())
+	store.Hard = hard
+	run := newRun(t)
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	silent.Store(true)
+	again := errors.New("Ctrl-C again")
+	go func() { <-asked; stop(again) }()
+	done := make(chan error, 2)
+	go func() {
+		done <- run.Begin(journal.Apply, nil)
+		done <- h.Release(context.Background())
+	}()
+	for _, what := range []string{"begin", "release"} {
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Errorf("%s: no error", what)
+			}
+		case <-time.After(callTimeout / 2):
+			t.Fatalf("%s: still waiting for the backend", what)
+		}
+	}
+	if _, _, err := store.Claim(t.Context(), run.Facts.RunID, ClaimOptions{}); !errors.Is(err, again) {
+		t.Errorf("after that: %v", err)
+	}
+}
