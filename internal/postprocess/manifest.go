@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofrs/flock"
+
+	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 )
@@ -77,32 +80,10 @@ func (o *Options) manifest(ctx context.Context, p *config.Manifest, name string)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(name, text); err != nil {
+	if err := atomicfile.Write(name, text, 0o664); err != nil {
 		return err
 	}
 	o.Story.Info("image %s noted in %s", o.Values.ImageNo, name)
-	return nil
-}
-
-// replaceFile writes a file so that a reader sees the old or the new one, whole.
-func replaceFile(name string, text []byte) error {
-	mode := fs.FileMode(0o664)
-	if info, err := os.Stat(name); err == nil {
-		mode = info.Mode().Perm()
-	}
-	part := name + ".part" // the lock is held: nobody else has this name
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(part, name)
-	}
-	if err != nil {
-		os.Remove(part)
-		return fmt.Errorf("write %s: %w", name, err)
-	}
 	return nil
 }
 
@@ -125,8 +106,7 @@ func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 				seen, since = info.ModTime(), time.Now()
 			}
 			if clock.Now().Sub(seen).Abs() > lockStale && time.Since(since) > lockQuiet {
-				os.Remove(name)
-				continue
+				removeStale(name, info)
 			}
 		}
 		t := time.NewTimer(20 * time.Millisecond)
@@ -136,5 +116,18 @@ func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 			t.Stop()
 			return nil, fmt.Errorf("another bake holds %s: %w; remove the file if none is running", name, context.Cause(ctx))
 		}
+	}
+}
+
+// removeStale removes a lock that a dead bake left. Several may find it so at once: one after the other looks again whether it
+// is still that file, lest the second remove the lock that the first has made anew.
+func removeStale(name string, stale fs.FileInfo) {
+	turn := flock.New(name, flock.SetFlag(os.O_RDWR))
+	if ok, err := turn.TryLock(); err != nil || !ok {
+		return
+	}
+	defer turn.Close()
+	if now, err := os.Stat(name); err == nil && os.SameFile(now, stale) && now.ModTime().Equal(stale.ModTime()) {
+		os.Remove(name)
 	}
 }

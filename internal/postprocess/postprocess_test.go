@@ -132,6 +132,29 @@ func TestManifestTogether(t *testing.T) {
 	}
 }
 
+// Two bakes find a dead one's lock; the second must not remove the one that the first has made since.
+func TestAFreshLockIsNotRemovedForAStaleOne(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "lock")
+	os.WriteFile(name, nil, 0o600)
+	old := time.Now().Add(-time.Hour)
+	os.Chtimes(name, old, old)
+	found, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeStale(name, found)
+	unlock, err := lockFile(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeStale(name, found)
+	if _, err := os.Stat(name); err != nil {
+		t.Errorf("the fresh lock: %v", err)
+	}
+	unlock()
+}
+
 func TestChecksum(t *testing.T) {
 	t.Parallel()
 	o, _ := options(t, `[["manifest", {"type": "checksum", "checksum_types": ["md5", "sha256"], "output": "{{.BuildName}}.{{.ChecksumType}}"}]]`)
