@@ -96,7 +96,7 @@ func (a *app) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
 	}
 	w := a.redact.Writer(a.stderr)
 	defer w.Close()
-	config.WriteDiagnostics(w, files, diags, 100, a.color())
+	config.WriteDiagnostics(w, files, diags, 100, a.color(), a.redact.String)
 }
 
 // color tells whether standard error may carry ANSI colours: a terminal, and neither NO_COLOR nor PACKER_NO_COLOR set.

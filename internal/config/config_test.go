@@ -325,7 +325,7 @@ func TestWriteDiagnostics(t *testing.T) {
 	}
 	show := func(d *hcl.Diagnostic, columns uint, color bool) string {
 		var b bytes.Buffer
-		if err := WriteDiagnostics(&b, files, hcl.Diagnostics{d}, columns, color); err != nil {
+		if err := WriteDiagnostics(&b, files, hcl.Diagnostics{d}, columns, color, nil); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
@@ -525,5 +525,39 @@ func TestLoadEndsWithContext(t *testing.T) {
 	_, diags := Load(ctx, "-", o)
 	if !diags.HasErrors() || !strings.Contains(diags.Error(), "Ctrl-C") {
 		t.Errorf("it says %v", diags)
+	}
+}
+
+// A line is cut to the terminal's width; no part of a secret may be left at either end of it, wherever the cut falls.
+func TestWriteDiagnosticsHidesSecrets(t *testing.T) {
+	const secret = "K9f/3+qUzW0vB7yT1mXcR8sLdJ2hPgN6aEoYiVtQ"
+	hide := func(s string) string { return strings.ReplaceAll(s, secret, "<sensitive>") }
+	for pad := range 120 {
+		fill := strings.Repeat(".", pad)
+		for name, src := range map[string]string{
+			"cut at the left":  fill + `"secret_key":"` + secret + `"` + fill + `,"bogus":1` + strings.Repeat("-", 200),
+			"cut at the right": strings.Repeat("-", 200) + `"bogus":1,` + fill + `"secret_key":"` + secret + `"` + fill,
+			"inside":           fill + `"secret_key":"` + secret + `"` + fill,
+		} {
+			s := newSource("f", []byte(src))
+			from := strings.Index(src, "bogus")
+			if from < 0 {
+				from = strings.Index(src, secret) + pad%len(secret)
+			}
+			r := s.rng(from, from+5)
+			var b bytes.Buffer
+			d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Bad " + secret, Detail: "It is " + secret + ".", Subject: &r}
+			if err := WriteDiagnostics(&b, map[string]*hcl.File{"f": {Bytes: []byte(src)}}, hcl.Diagnostics{d}, 100, false, hide); err != nil {
+				t.Fatal(err)
+			}
+			for i := range len(secret) - 4 {
+				if strings.Contains(b.String(), secret[i:i+4]) {
+					t.Fatalf("%s, pad %d: a part of the secret shows:\n%s", name, pad, &b)
+				}
+			}
+			if !strings.Contains(b.String(), "^") || name != "inside" && !strings.Contains(b.String(), "bogus") {
+				t.Fatalf("%s, pad %d: the place is not shown:\n%s", name, pad, &b)
+			}
+		}
 	}
 }

@@ -14,20 +14,24 @@ import (
 
 // WriteDiagnostics prints diagnostics for people: what is wrong, file:line:column, the source line with carets under
 // the spot, and what to do. Lines are kept within columns (0: no limit). hcl's own writer marks the spot with
-// colour only, which a log does not keep. The text may quote secrets out of the template: w must redact them.
-func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, columns uint, color bool) error {
+// colour only, which a log does not keep. hide takes secrets out of a text (nil: there are none); it sees lines before they
+// are cut or wrapped, for a part of a secret would not be known as one.
+func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, columns uint, color bool, hide func(string) string) error {
+	if hide == nil {
+		hide = func(s string) string { return s }
+	}
 	var b bytes.Buffer
 	for i, d := range diags {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		writeDiagnostic(&b, files, d, int(columns), color)
+		writeDiagnostic(&b, files, d, int(columns), color, hide)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-func writeDiagnostic(b *bytes.Buffer, files map[string]*hcl.File, d *hcl.Diagnostic, columns int, color bool) {
+func writeDiagnostic(b *bytes.Buffer, files map[string]*hcl.File, d *hcl.Diagnostic, columns int, color bool, hide func(string) string) {
 	word, mark, bold, reset := "Error", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 	if d.Severity == hcl.DiagWarning {
 		word, mark = "Warning", "\x1b[33m"
@@ -35,15 +39,15 @@ func writeDiagnostic(b *bytes.Buffer, files map[string]*hcl.File, d *hcl.Diagnos
 	if !color {
 		mark, bold, reset = "", "", ""
 	}
-	fmt.Fprintf(b, "%s%s:%s %s%s%s\n", mark, word, reset, bold, d.Summary, reset)
+	fmt.Fprintf(b, "%s%s:%s %s%s%s\n", mark, word, reset, bold, hide(d.Summary), reset)
 	if r := d.Subject; r != nil {
 		fmt.Fprintf(b, "  on %s:%d:%d\n", r.Filename, r.Start.Line, r.Start.Column)
 		if f := files[r.Filename]; f != nil {
-			writeSnippet(b, f.Bytes, *r, columns, mark, reset)
+			writeSnippet(b, f.Bytes, *r, columns, mark, reset, hide)
 		}
 	}
 	if d.Detail != "" {
-		detail := d.Detail
+		detail := hide(d.Detail)
 		if columns > 20 {
 			detail = wordwrap.WrapString(detail, uint(columns-2))
 		}
@@ -54,7 +58,7 @@ func writeDiagnostic(b *bytes.Buffer, files map[string]*hcl.File, d *hcl.Diagnos
 }
 
 // writeSnippet prints the first line of the range and carets under it.
-func writeSnippet(b *bytes.Buffer, src []byte, r hcl.Range, columns int, mark, reset string) {
+func writeSnippet(b *bytes.Buffer, src []byte, r hcl.Range, columns int, mark, reset string, hide func(string) string) {
 	start, end := r.Start.Byte, r.End.Byte
 	if start < 0 || start > len(src) {
 		return
@@ -69,7 +73,8 @@ func writeSnippet(b *bytes.Buffer, src []byte, r hcl.Range, columns int, mark, r
 	end = max(min(end-from, len(line)), start)
 
 	number := fmt.Sprintf("%5d | ", r.Start.Line)
-	before, under, after := showable(line[:start]), showable(line[start:end]), showable(line[end:])
+	before, under, after := hidden(string(line), start, end, hide)
+	before, under, after = showable(before), showable(under), showable(after)
 	if room := columns - len(number); columns > 0 && room > 10 {
 		// A minified template is one long line: keep the spot in view.
 		if cells(under) > room*2/3 {
@@ -87,10 +92,23 @@ func writeSnippet(b *bytes.Buffer, src []byte, r hcl.Range, columns int, mark, r
 	fmt.Fprintf(b, "%s%s%s%s%s\n", strings.Repeat(" ", len(number)-2)+"| ", strings.Repeat(" ", cells(before)), mark, strings.Repeat("^", max(cells(under), 1)), reset)
 }
 
+// hidden splits a line at two places and takes the secrets out. A place inside a secret moves to its edge: neither half
+// would be known.
+func hidden(line string, start, end int, hide func(string) string) (before, under, after string) {
+	whole := hide(line)
+	for start > 0 && hide(line[:start])+hide(line[start:]) != whole {
+		start--
+	}
+	for end < len(line) && hide(line[:end])+hide(line[end:]) != whole {
+		end++
+	}
+	return hide(line[:start]), hide(line[start:end]), hide(line[end:])
+}
+
 // showable makes text take the room it seems to: tabs become spaces, control characters dots.
-func showable(line []byte) string {
+func showable(line string) string {
 	var b strings.Builder
-	for _, r := range string(line) {
+	for _, r := range line {
 		switch {
 		case r == '\t':
 			b.WriteString("    ")

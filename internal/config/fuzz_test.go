@@ -62,7 +62,7 @@ func check(t *testing.T, text []byte, load func(Options) (*Template, hcl.Diagnos
 	if tmpl == nil {
 		return
 	}
-	if err := WriteDiagnostics(&b, tmpl.Files, diags, 80, false); err != nil {
+	if err := WriteDiagnostics(&b, tmpl.Files, diags, 80, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diags.HasErrors() {

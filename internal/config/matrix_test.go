@@ -142,7 +142,7 @@ func loadAndShow(t *testing.T, name string) string {
 	if tmpl == nil {
 		tmpl = &Template{}
 	}
-	if err := WriteDiagnostics(&b, tmpl.Files, diags, 0, false); err != nil {
+	if err := WriteDiagnostics(&b, tmpl.Files, diags, 0, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if wrong := strings.Contains(name, "-wrong"); wrong != diags.HasErrors() {
@@ -198,7 +198,7 @@ func showTemplate(t *testing.T, b *bytes.Buffer, tmpl *Template) {
 			}
 			out, diags := s.Resolve(testRun)
 			fmt.Fprintf(b, "\n%s  %T %s\n", indent, out, compact(t, out))
-			if err := WriteDiagnostics(b, tmpl.Files, diags, 0, false); err != nil {
+			if err := WriteDiagnostics(b, tmpl.Files, diags, 0, false, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
