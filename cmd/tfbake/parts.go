@@ -353,7 +353,7 @@ func (p provisioner) Provision(ctx context.Context, run *journal.Run, s terrafor
 		defer c.Close()
 	}
 	values := config.RunValues{
-		BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID,
+		BuildName: p.build.Label, BuilderType: p.build.Type, RunUUID: p.runUUID,
 		ID: s.ID, Host: target.Host, Port: target.Port, User: target.User, Password: target.Password, ConnType: comm.Type,
 		SSHPrivateKey: string(target.PrivateKey), SSHPrivateKeyFile: comm.PrivateKeyFile, SourceImageName: sourceImage(p.plan),
 	}
@@ -504,7 +504,7 @@ func (p postProcessor) PostProcess(ctx context.Context, r bake.Result) error {
 	return postprocess.Run(ctx, postprocess.Options{
 		Sequences: p.build.PostProcessors,
 		Values: config.RunValues{
-			BuildName: p.build.Name, BuilderType: p.build.Type, RunUUID: p.runUUID, ID: r.Server.ID, Host: r.Server.PublicIP,
+			BuildName: p.build.Label, BuilderType: p.build.Type, RunUUID: p.runUUID, ID: r.Server.ID, Host: r.Server.PublicIP,
 			ImageNo: r.Image.No, ImageName: r.Image.Name, Region: r.Plan.RegionCode, Platform: string(r.Plan.Platform), SourceImageName: sourceImage(r.Plan),
 		},
 		Story: p.story, Redactor: p.app.redact, Dir: p.app.cwd,

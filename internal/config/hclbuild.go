@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -196,7 +197,7 @@ func (l *hclLoader) makeBuild(block *hcl.Block, round each, names *[]string) []*
 	}
 
 	var out []*Build
-	known := map[string]bool{}
+	called := stepNames{}
 	for _, u := range uses {
 		rounds := []each{{}}
 		a := forEachOf(u.src.block.Body)
@@ -215,13 +216,13 @@ func (l *hclLoader) makeBuild(block *hcl.Block, round each, names *[]string) []*
 			if r.val != cty.NilVal {
 				local += "-" + r.key
 			}
-			known[local], known[u.src.name], known[u.src.typ+"."+local], known[u.src.typ+"."+u.src.name] = true, true, true, true
+			called.add(u, local)
 			name := u.src.typ + "." + local
 			if prefix != "" {
 				name = prefix + "." + name
 			}
 			*names = append(*names, name)
-			if !l.chosen(name, prefix, u.src.typ+"."+local) {
+			if !selected(l.o, name) {
 				continue
 			}
 			if r.val == cty.NilVal {
@@ -232,27 +233,12 @@ func (l *hclLoader) makeBuild(block *hcl.Block, round each, names *[]string) []*
 			}
 		}
 	}
-	l.checkStepNames(content.Blocks, known)
+	l.checkStepNames(content.Blocks, called)
 	return out
 }
 
 // unknownSource stands for source.* where no source is chosen yet.
 var unknownSource = cty.ObjectVal(map[string]cty.Value{"type": cty.UnknownVal(cty.String), "name": cty.UnknownVal(cty.String)})
-
-// chosen applies -only and -except, which may name the whole build, or the source without the build's own name.
-func (l *hclLoader) chosen(names ...string) bool {
-	match := func(list []string) bool {
-		for _, g := range list {
-			for _, n := range names {
-				if n != "" && globMatch(g, n) {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	return (len(l.o.Only) == 0 || match(l.o.Only)) && !match(l.o.Except)
-}
 
 // use finds the source a build refers to: "source.ncloud.x", "sources.ncloud.x" or "ncloud.x".
 func (l *hclLoader) use(ref string, r hcl.Range) *sourceUse {
@@ -331,24 +317,23 @@ func (l *hclLoader) str(s scope, a *hcl.Attribute) string {
 
 // oneBuild makes the Build of one source.
 func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourceUse, round each, prefix, local, name string) *Build {
-	build := &Build{Name: name, Type: u.src.typ, Range: u.rng}
+	build := &Build{Name: name, Label: u.src.name + strings.TrimPrefix(local, u.name), Type: u.src.typ, Range: u.rng}
 	if u.src.typ != "ncloud" {
 		l.errorf(u.src.block.LabelRanges[0], fmt.Sprintf("There is no builder %q", u.src.typ), "tfbake bakes images of NAVER Cloud: source \"ncloud\" %q. Leave this one out with -except=%s.", u.src.name, name)
 	}
 	extra := map[string]cty.Value{
 		"source": cty.ObjectVal(map[string]cty.Value{"type": cty.StringVal(u.src.typ), "name": cty.StringVal(local)}),
-		"build":  cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(prefix)}),
 	}
 	if round.val != cty.NilVal {
 		extra["each"] = round.val
 	}
-	eng := engine{now: l.o.Now, cwd: l.o.Cwd, templateDir: absPath(l.o.Cwd, l.root), buildName: name, buildType: u.src.typ}
+	eng := engine{now: l.o.Now, cwd: l.o.Cwd, templateDir: absPath(l.o.Cwd, l.root), buildName: build.Label, buildType: u.src.typ}
 	if u.src.typ == "ncloud" {
 		l.decodeSource(build, u, eng, scope{extra: extra})
 	}
 
 	eng.inStep = true
-	st := &hclStep{l: l, extra: extra, eng: eng, prefix: prefix, names: []string{local, u.src.name, u.src.typ + "." + local, u.src.typ + "." + u.src.name}}
+	st := &hclStep{l: l, extra: extra, eng: eng, prefix: prefix, names: namesOf(u, local)}
 	for _, sb := range content.Blocks {
 		switch sb.Type {
 		case "provisioner":
@@ -403,10 +388,47 @@ func (l *hclLoader) decodeSource(build *Build, u sourceUse, eng engine, sc scope
 	}
 }
 
+// stepNames is what steps call builds: only and except TYPE.NAME, override NAME, as in Packer. The NAME is the one that the
+// build block gives the source, if it does. The builds of a for_each are also known together, without their keys.
+type stepNames struct {
+	step, override []string
+	other          map[string][]string // what else someone may write -> the NAMEs that may be meant
+}
+
+func namesOf(u sourceUse, local string) stepNames {
+	n := stepNames{step: []string{u.src.typ + "." + local}, override: []string{local}}
+	if local != u.name {
+		n.step, n.override = append(n.step, u.src.typ+"."+u.name), append(n.override, u.name)
+	}
+	return n
+}
+
+func (n *stepNames) add(u sourceUse, local string) {
+	of := namesOf(u, local)
+	n.step, n.override = append(n.step, of.step...), append(n.override, of.override...)
+	if n.other == nil {
+		n.other = map[string][]string{}
+	}
+	for _, name := range []string{local, u.name, u.src.name, u.src.typ + "." + u.src.name} {
+		n.other[name] = append(n.other[name], u.src.typ+"."+local)
+	}
+}
+
 // checkStepNames warns of only, except and override that name no source. Packer says nothing, and the step then runs
 // nowhere, or everywhere.
-func (l *hclLoader) checkStepNames(blocks hcl.Blocks, known map[string]bool) {
-	names := sortedKeys(known)
+func (l *hclLoader) checkStepNames(blocks hcl.Blocks, called stepNames) {
+	warn := func(e hcl.Expression, names []string, effect string, meant func(string) []string) {
+		v, diags := e.Value(nil)
+		if diags.HasErrors() || v.Type() != cty.String || !v.IsKnown() || v.IsNull() || contains(names, v.AsString()) {
+			return
+		}
+		hint := didYouMean(v.AsString(), names)
+		if m := meant(v.AsString()); len(m) > 0 {
+			slices.Sort(m)
+			hint = fmt.Sprintf("Did you mean %s?", orList(slices.Compact(m)))
+		}
+		l.warnf(e.Range(), fmt.Sprintf("There is no source %q in this build", v.AsString()), "%s, as in Packer. %s", effect, hint)
+	}
 	for _, b := range blocks {
 		inner := hcl.Blocks{b}
 		if b.Type == "post-processors" {
@@ -417,8 +439,8 @@ func (l *hclLoader) checkStepNames(blocks hcl.Blocks, known map[string]bool) {
 			if b.Type == "source" {
 				continue
 			}
-			c, _, _ := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "only"}, {Name: "except"}}})
-			for _, key := range []string{"only", "except"} {
+			c, _, _ := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "only"}, {Name: "except"}, {Name: "override"}}})
+			for key, effect := range map[string]string{"only": "only does not match", "except": "except does not match"} {
 				a, ok := c.Attributes[key]
 				if !ok {
 					continue
@@ -428,12 +450,28 @@ func (l *hclLoader) checkStepNames(blocks hcl.Blocks, known map[string]bool) {
 					continue
 				}
 				for _, e := range exprs {
-					v, diags := e.Value(nil)
-					if diags.HasErrors() || v.Type() != cty.String || !v.IsKnown() || v.IsNull() || known[v.AsString()] {
-						continue
-					}
-					l.warnf(e.Range(), fmt.Sprintf("There is no source %q in this build", v.AsString()), "%s", didYouMean(v.AsString(), names))
+					warn(e, called.step, effect, func(given string) []string { return slices.Clone(called.other[given]) })
 				}
+			}
+			a, ok := c.Attributes["override"]
+			if !ok || b.Type == "post-processor" {
+				continue
+			}
+			pairs, diags := hcl.ExprMap(a.Expr)
+			if diags.HasErrors() {
+				continue
+			}
+			for _, p := range pairs {
+				warn(p.Key, called.override, "It is not overridden", func(given string) (names []string) {
+					if _, name, _ := strings.Cut(given, "."); contains(called.override, name) {
+						return []string{name}
+					}
+					for _, full := range called.other[given] {
+						_, name, _ := strings.Cut(full, ".")
+						names = append(names, name)
+					}
+					return names
+				})
 			}
 		}
 	}
@@ -445,7 +483,7 @@ type hclStep struct {
 	extra  map[string]cty.Value // source, build.name, each
 	eng    engine
 	prefix string
-	names  []string // what only, except and override may call the build
+	names  stepNames
 }
 
 // scope is what a step's expressions see: build.* is unknown until run gives it.
@@ -507,7 +545,7 @@ func (st *hclStep) make(b *hcl.Block, kind string) *Step {
 		d.errorf(d.at(key), fmt.Sprintf("%s cannot depend on the running build", key), "It is needed before the build runs.")
 	}
 	l.diags = append(l.diags, d.diags...)
-	if !m.runsIn(st.names...) {
+	if !m.runsIn(st.names.step...) {
 		return nil
 	}
 	t, ok := types[typ]
@@ -558,7 +596,7 @@ func (st *hclStep) override(s scope, eng engine, a *hcl.Attribute, raw map[strin
 		return wrong(v)
 	}
 	for _, it := range v.entries() {
-		if !contains(st.names, it.key) {
+		if !contains(st.names.override, it.key) {
 			continue
 		}
 		if !it.val.v.Type().IsObjectType() && !it.val.v.Type().IsMapType() || !it.val.v.IsKnown() || it.val.v.IsNull() {

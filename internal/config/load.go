@@ -307,11 +307,31 @@ func unmatched(o Options, names []string) hcl.Diagnostics {
 		}
 		if !hit {
 			sort.Strings(names)
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: fmt.Sprintf("-only=%s matches no build", g),
-				Detail: fmt.Sprintf("The template has %s.", strings.Join(names, ", "))})
+			detail := fmt.Sprintf("The template has %s.", strings.Join(names, ", "))
+			for _, n := range names {
+				if near := nearMiss(g, n); near != "" {
+					detail += fmt.Sprintf(" A build's whole name must match: did you mean -only=%s?", near)
+					break
+				}
+			}
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: fmt.Sprintf("-only=%s matches no build", g), Detail: detail})
 		}
 	}
 	return diags
+}
+
+// nearMiss is what the pattern would have to be to match the name, where it matches a part of it; "" where it does not.
+func nearMiss(pattern, name string) string {
+	parts := strings.Split(name, ".")
+	for i := range parts {
+		switch {
+		case i > 0 && globMatch(pattern, strings.Join(parts[i:], ".")):
+			return "*." + pattern
+		case i > 0 && globMatch(pattern, strings.Join(parts[:i], ".")):
+			return pattern + ".*"
+		}
+	}
+	return suggest(pattern, []string{name})
 }
 
 // globMatch knows *, ?, […] and {a,b}; * matches any characters, as in Packer's -only.

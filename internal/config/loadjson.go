@@ -487,7 +487,7 @@ func (l *jsonLoader) builds(root *jsonNode) {
 			}
 			l.errorf(headOf(b.node), fmt.Sprintf("There is no builder %q", b.typ), "%s", detail)
 		}
-		build := &Build{Name: b.name, Type: b.typ, Range: headOf(b.node)}
+		build := &Build{Name: b.name, Label: b.name, Type: b.typ, Range: headOf(b.node)}
 		eng := l.eng
 		eng.buildName, eng.buildType = b.name, b.typ
 		if b.typ == "ncloud" {

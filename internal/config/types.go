@@ -55,6 +55,7 @@ type Variable struct {
 // Build is one image to bake.
 type Build struct {
 	Name           string // unique in the template; "ncloud" unless named
+	Label          string // what steps are told is the build's name: in HCL2 the label of the source block, as in Packer
 	Type           string // always "ncloud" today
 	Source         Source
 	Communicator   Communicator

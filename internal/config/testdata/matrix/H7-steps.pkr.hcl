@@ -18,7 +18,7 @@ build {
     execute_command   = "{{.Vars}} sudo -E ${build.User} {{.Path}}"
   }
   provisioner "file" {
-    except      = ["a"]
+    except      = ["ncloud.a"]
     content     = templatefile("files/motd.tpl", { name = source.name, list = ["x", "y"] })
     destination = "/etc/motd"
   }
