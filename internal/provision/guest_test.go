@@ -3,6 +3,9 @@
 package provision
 
 import (
+	"bytes"
+	"context"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,14 +100,78 @@ func TestGuestRefusesWrongPassword(t *testing.T) {
 	connectError(t, err, StageAuth, "by password")
 }
 
+// windowsRecipe is what the builder's documentation has an init script do.
+const windowsRecipe = `CreateObject("WScript.Shell").run("cmd.exe /c powershell Set-ExecutionPolicy RemoteSigned & winrm set winrm/config/service/auth @{Basic=""true""} & winrm set winrm/config/service @{AllowUnencrypted=""true""} & winrm quickconfig -q & sc config WinRM start= auto & winrm get winrm/config/service")`
+
+// A last step that shuts the server down while it runs: nothing can be removed after it, and no secret stays in the image.
+func TestShutdownLeavesNoSecret(t *testing.T) {
+	settlePause = 100 * time.Millisecond
+	defer func() { settlePause = 5 * time.Second }()
+	const secret = "pa55word-of-the-app"
+	scripts := t.TempDir()
+	os.WriteFile(scripts+"/down.ps1", []byte("Write-Output \"it has $($env:SECRET.Length)\"\r\nStop-Computer -Force\r\nStart-Sleep 600\r\n"), 0o600)
+	os.WriteFile(scripts+"/first.sh", []byte("echo first has ${#SECRET}\n"), 0o600)
+	os.WriteFile(scripts+"/down.sh", []byte("echo it has ${#SECRET}\npoweroff\nsleep 600\n"), 0o600)
+	for name, c := range map[string]struct{ system, step string }{
+		"powershell inline":   {"windows-2019", `{"type": "powershell", "inline": ["Write-Output \"it has $($env:SECRET.Length)\"", "Stop-Computer -Force", "Start-Sleep 600"]`},
+		"powershell script":   {"windows-2019", `{"type": "powershell", "script": ` + quote(scripts+"/down.ps1")},
+		"powershell elevated": {"windows-2019", `{"type": "powershell", "elevated_user": "Administrator", "elevated_password": "` + testPassword + `", "script": ` + quote(scripts+"/down.ps1")},
+		"shell": {"ubuntu-22.04", `{"type": "shell", "use_env_var_file": true, "expect_disconnect": true, "scripts": [` +
+			quote(scripts+"/first.sh") + `, ` + quote(scripts+"/down.sh") + `]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			comm, of, user := config.Communicator{Type: "winrm", Timeout: 20 * time.Second}, 5985, "Administrator"
+			if c.system != "windows-2019" {
+				comm, of, user = config.Communicator{Timeout: 20 * time.Second, DisableAgentForwarding: true}, 22, "root"
+			}
+			off := make(chan bool, 1)
+			dir, port := bootGuest(t, c.system, of, func(g *guest.Config) {
+				g.UserData = windowsRecipe
+				g.OnPowerOff = func(bool) { off <- true }
+			})
+			target := Target{Host: "127.0.0.1", Port: port, User: user, Password: testPassword}
+			conn, err := Connect(t.Context(), comm, target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			stopped := false
+			r := redact.New()
+			story, text := newStory(r)
+			b := template(t, `[`+c.step+`, "environment_vars": ["SECRET=`+secret+`"]}]`)
+			err = Run(t.Context(), Options{Steps: b.Steps, Comm: conn, Communicator: comm, Target: target, Story: story, Redactor: r,
+				Stopped: func(context.Context) (bool, error) {
+					select {
+					case <-off:
+						stopped = true
+					default:
+					}
+					return stopped, nil
+				}})
+			// What an elevated task writes comes by a file, which the shutdown may overtake.
+			if err != nil || !strings.Contains(text.String(), "it has 19\n") && !strings.Contains(name, "elevated") {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+				if err == nil && e.Type().IsRegular() {
+					content, _ := os.ReadFile(path)
+					if bytes.Contains(content, []byte(secret)) || bytes.Contains(content, []byte(testPassword)) {
+						t.Errorf("%s holds a secret:\n%s", path, content)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
 // The Windows recipe of the builder's documentation: an init script opens WinRM, and sysprep shuts the server down.
 func TestWindowsGuest(t *testing.T) {
 	settlePause = 100 * time.Millisecond
 	defer func() { settlePause = 5 * time.Second }()
-	const recipe = `CreateObject("WScript.Shell").run("cmd.exe /c powershell Set-ExecutionPolicy RemoteSigned & winrm set winrm/config/service/auth @{Basic=""true""} & winrm set winrm/config/service @{AllowUnencrypted=""true""} & winrm quickconfig -q & sc config WinRM start= auto & winrm get winrm/config/service")`
 	down := make(chan bool, 10)
 	dir, port := bootGuest(t, "windows-2019", 5985, func(c *guest.Config) {
-		c.UserData = recipe
+		c.UserData = windowsRecipe
 		c.OnPowerOff = func(reboot bool) { down <- reboot }
 	})
 	src, out := makeTree(t), t.TempDir()

@@ -86,6 +86,7 @@ func TestShellProvisioner(t *testing.T) {
 	os.WriteFile(script, []byte("#!/bin/sh\r\necho script $GREETING from $PACKER_BUILD_NAME\r\n"), 0o600)
 	second := filepath.Join(dir, "second.sh")
 	os.WriteFile(second, []byte("echo second $0\n"), 0o600)
+	quiet := t.TempDir() // for one script alone
 	evil := `a'b"c $(touch ` + dir + `/pwned) \ ` + "`x`" + ` 한글`
 	tests := []struct {
 		name, step string
@@ -102,8 +103,10 @@ func TestShellProvisioner(t *testing.T) {
 		{"binary keeps line ends", `{"type": "shell", "script": ` + quote(script) + `, "binary": true}`, nil, "exited with 12"},
 		{"packer's variables", `{"type": "shell", "inline": ["echo $PACKER_BUILD_NAME $PACKER_BUILDER_TYPE $PACKER_RUN_UUID"]}`, []string{"    web ncloud run-1\n"}, ""},
 		{"values are only values", `{"type": "shell", "environment_vars": [` + quote("EVIL="+evil) + `], "inline": ["printf '%s\\n' \"$EVIL\""]}`, []string{"    " + evil + "\n"}, ""},
-		{"env file", `{"type": "shell", "use_env_var_file": true, "remote_folder": ` + quote(dir) + `, "environment_vars": [` + quote("EVIL="+evil) + `],
-			"inline": ["printf '%s\\n' \"$EVIL\"; stat -c %a ` + dir + `/varfile_*"]}`, []string{"    " + evil + "\n", "    600\n"}, ""},
+		{"env file", `{"type": "shell", "use_env_var_file": true, "remote_folder": ` + quote(quiet) + `, "environment_vars": [` + quote("EVIL="+evil) + `],
+			"inline": ["printf '%s\\n' \"$EVIL\"; ls ` + quiet + ` | grep -c varfile_ || :"]}`, []string{"    " + evil + "\n", "    0\n"}, ""},
+		{"env file of an own command", `{"type": "shell", "use_env_var_file": true, "remote_folder": ` + quote(dir) + `, "execute_command": ". {{.EnvVarFile}}; stat -c %a {{.EnvVarFile}}; sh {{.Path}}",
+			"environment_vars": ["A=b c"], "inline": ["echo $A"]}`, []string{"    b c\n", "    600\n"}, ""},
 		{"execute_command", `{"type": "shell", "execute_command": "echo before; {{.Vars}} sh {{.Path}}; echo after", "inline": ["echo within $PACKER_BUILD_NAME"]}`,
 			[]string{"before\n", "within web\n", "after\n"}, ""},
 		{"env_var_format", `{"type": "shell", "env_var_format": "%s='%s' ", "execute_command": "env {{.Vars}} sh {{.Path}}", "environment_vars": ["A=b c"], "inline": ["echo $A"]}`, []string{"    b c\n"}, ""},

@@ -70,18 +70,17 @@ func (r stepRun) shell(ctx context.Context, p *config.Shell) error {
 	vars := flattenEnv(format, mergeEnv(r.packerEnv(), p.EnvironmentVars), func(v string) string {
 		return strings.ReplaceAll(v, "'", `'"'"'`)
 	})
-	varFile := ""
+	varFile, fleeting := "", false // it removes itself, when it is read
 	if p.UseEnvVarFile {
 		varFile = path.Join(folder, fmt.Sprintf("varfile_%08d.sh", rand.IntN(1e8)))
-		if !p.SkipClean {
-			defer r.removeQuietly(ctx, varFile) // also when a script fails: it may hold secrets
+		if fleeting = !p.SkipClean && usesDefault(p); fleeting {
+			// It may hold secrets, and a script that brings the server down would leave it in the image.
+			vars += "\nrm -f " + shellPath(varFile) + "\n"
 		}
-		err := r.persist(ctx, retry, func() error {
-			return r.Comm.Upload(ctx, varFile, strings.NewReader(vars), int64(len(vars)), 0o600)
-		})
-		if err != nil {
-			return fmt.Errorf("send its environment: %w", err)
-		}
+	}
+	ours := []string{remote} // files on the server
+	if varFile != "" {
+		ours = append(ours, varFile)
 	}
 
 	for _, s := range shellScripts(p) {
@@ -97,32 +96,36 @@ func (r stepRun) shell(ctx context.Context, p *config.Shell) error {
 			if err != nil {
 				return fmt.Errorf("read %s: %w", s.name, err)
 			}
+			if varFile != "" {
+				if err := r.Comm.Upload(ctx, varFile, strings.NewReader(vars), int64(len(vars)), 0o600); err != nil {
+					return fmt.Errorf("send its environment: %w", err)
+				}
+			}
 			if err := r.Comm.Upload(ctx, remote, content, size, 0o755); err != nil {
 				return fmt.Errorf("send %s: %w", s.name, err)
 			}
 			exit, err = r.run(ctx, line)
 			return err
 		})
-		if ctx.Err() != nil {
-			if !p.SkipClean {
-				r.removeQuietly(ctx, remote)
-			}
-			return fmt.Errorf("%s: %w", s.name, context.Cause(ctx))
-		}
 		gone := errors.Is(err, ErrDisconnected)
+		failed := err
 		switch {
+		case ctx.Err() != nil:
+			failed = fmt.Errorf("%s: %w", s.name, context.Cause(ctx))
 		case gone && (p.ExpectDisconnect || slices.Contains(p.ValidExitCodes, ExitDisconnected)):
 			r.Story.Info("the connection ended with the script, as expected")
+			failed = nil
 		case gone:
-			return fmt.Errorf("%s: %w; if it restarts or stops the server on purpose, set expect_disconnect", s.name, err)
-		case err != nil:
-			return err
-		case p.ExpectDisconnect && diedWithServer(exit):
+			failed = fmt.Errorf("%s: %w; if it restarts or stops the server on purpose, set expect_disconnect", s.name, err)
+		case err != nil, p.ExpectDisconnect && diedWithServer(exit):
 		case !validExit(exit, p.ValidExitCodes):
+			failed = exitError(s.name, exit)
+		}
+		if failed != nil {
 			if !p.SkipClean {
-				r.removeQuietly(ctx, remote)
+				r.removeQuietly(ctx, ours)
 			}
-			return exitError(s.name, exit)
+			return failed
 		}
 		if p.ExpectDisconnect && !gone {
 			gone = r.goesDown(ctx)
@@ -130,7 +133,11 @@ func (r stepRun) shell(ctx context.Context, p *config.Shell) error {
 		if p.SkipClean {
 			continue
 		}
-		if err := r.remove(ctx, remote, retry, gone); err != nil {
+		left := ours
+		if gone && fleeting {
+			left = ours[:1]
+		}
+		if err := r.remove(ctx, left, retry, gone); err != nil {
 			return err
 		}
 	}
@@ -189,10 +196,15 @@ func executeCommand(p *config.Shell, remote, vars, varFile string) (string, erro
 		}
 	}
 	data := map[string]string{"Path": remote, "Vars": vars, "EnvVarFile": varFile}
-	if text == defaultExecute || text == defaultExecuteFile {
+	if usesDefault(p) {
 		data["Path"], data["EnvVarFile"] = shellPath(remote), shellPath(varFile)
 	}
 	return renderLater("execute_command", text, data)
+}
+
+// usesDefault tells whether a default execute_command is used, of which we know what it does with the files.
+func usesDefault(p *config.Shell) bool {
+	return p.ExecuteCommand == "" || p.ExecuteCommand == defaultExecute || p.ExecuteCommand == defaultExecuteFile
 }
 
 // renderLater fills in a template that the configuration kept for the time when the step runs.
@@ -250,14 +262,35 @@ func (r stepRun) goesDown(ctx context.Context) bool {
 	return false
 }
 
-// remove deletes a file of ours on the server.
-func (r stepRun) remove(ctx context.Context, name string, retry time.Duration, down bool) error {
-	return r.tidy(ctx, "rm -f "+shellPath(name), name, retry, down)
+// remove deletes files of ours on the server.
+func (r stepRun) remove(ctx context.Context, files []string, retry time.Duration, down bool) error {
+	return r.tidy(ctx, strings.Join(files, ", "), retry, down, func() error { return r.quiet(ctx, removeLine(files)) })
 }
 
-// tidy runs a command line that takes something of ours off the server. When the server went down it may take its time to
-// come back; when it was the last step that brought it down, it need not come back at all.
-func (r stepRun) tidy(ctx context.Context, line, what string, retry time.Duration, down bool) error {
+func removeLine(files []string) string {
+	line := "rm -f"
+	for _, f := range files {
+		line += " " + shellPath(f)
+	}
+	return line
+}
+
+// quiet runs a command line of ours. What it prints is told only when it fails.
+func (r stepRun) quiet(ctx context.Context, line string) error {
+	var out limitedBuffer
+	exit, err := r.Comm.Run(ctx, Command{Line: line, Stdout: &out, Stderr: &out})
+	if errors.Is(err, ErrDisconnected) {
+		return fmt.Errorf("%w: %w", errConnection, err)
+	}
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("exit code %d: %s", exit, out.String())
+	}
+	return err
+}
+
+// tidy takes something of ours off the server. When the server went down it may take its time to come back; when it was
+// the last step that brought it down, it need not come back at all.
+func (r stepRun) tidy(ctx context.Context, what string, retry time.Duration, down bool, remove func() error) error {
 	stopped := false
 	err := r.persist(ctx, retry, func() error {
 		if down && r.Stopped != nil {
@@ -266,19 +299,11 @@ func (r stepRun) tidy(ctx context.Context, line, what string, retry time.Duratio
 				return nil
 			}
 		}
-		var out limitedBuffer
-		exit, err := r.Comm.Run(ctx, Command{Line: line, Stdout: &out, Stderr: &out})
-		if errors.Is(err, ErrDisconnected) {
-			return fmt.Errorf("%w: %w", errConnection, err)
-		}
-		if err == nil && exit != 0 {
-			err = fmt.Errorf("exit code %d: %s", exit, out.String())
-		}
-		return err
+		return remove()
 	})
 	switch {
 	case stopped && r.last, down && r.last && errors.Is(err, errConnection):
-		r.Story.Info("the server has shut down; %s stays in the image", what)
+		r.Story.Info("the server has shut down; left in the image: %s", what)
 		return nil
 	case stopped:
 		return errors.New("the script has shut the server down, and there are steps left to do")
@@ -288,9 +313,9 @@ func (r stepRun) tidy(ctx context.Context, line, what string, retry time.Duratio
 	return nil
 }
 
-// removeQuietly deletes a file of ours on a failing way out, where a second error would hide the first.
-func (r stepRun) removeQuietly(ctx context.Context, name string) {
+// removeQuietly deletes files of ours on a failing way out, where a second error would hide the first.
+func (r stepRun) removeQuietly(ctx context.Context, files []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	r.Comm.Run(ctx, Command{Line: "rm -f " + shellPath(name)})
+	r.Comm.Run(ctx, Command{Line: removeLine(files)})
 }

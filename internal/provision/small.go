@@ -77,7 +77,8 @@ func (o *Options) clearAuthorizedKeys(ctx context.Context) error {
 if test -w "$f"; then sed -i '\,` + fields[1] + `,d' "$f"; elif sudo -n test -w "$f" 2>/dev/null; then sudo -n sed -i '\,` + fields[1] + `,d' "$f"; fi
 done`
 	// The last step may have restarted the server, or shut it down.
-	return stepRun{Options: o, last: true}.tidy(ctx, line, "the run's key in authorized_keys", startRetry, true)
+	r := stepRun{Options: o, last: true}
+	return r.tidy(ctx, "the run's key in authorized_keys", startRetry, true, func() error { return r.quiet(ctx, line) })
 }
 
 // PublicKey returns the public half of a private key (PEM), as a line of authorized_keys.

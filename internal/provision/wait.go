@@ -37,7 +37,9 @@ func (w waiter) until(ctx context.Context, attempt func(context.Context) *Connec
 		if failed == nil {
 			return nil
 		}
-		if ctx.Err() != nil && last != nil && failed.Stage != last.Stage {
+		// A dial that ends with ctx's deadline may be back before ctx has noticed.
+		over := ctx.Err() != nil || time.Since(start) >= w.timeout
+		if over && last != nil && failed.Stage != last.Stage {
 			failed = last // cut short by the end of the time: the attempt before tells more
 		}
 		failed.Attempts, failed.Elapsed = n, time.Since(start)

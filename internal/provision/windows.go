@@ -48,18 +48,17 @@ func (r stepRun) powershell(ctx context.Context, p *config.PowerShell) error {
 	if len(p.Inline) > 0 {
 		scripts = append(scripts, script{name: "inline script", text: w.inline()})
 	}
-	down := false
+	gone := false
 	for i, s := range scripts {
 		r.Story.Say("Provisioning with powershell script: %s", s.name)
-		gone, err := w.one(ctx, s, i == len(scripts)-1)
-		if err != nil {
-			w.cleanUp(ctx)
+		var err error
+		if gone, err = w.one(ctx, s, i == len(scripts)-1); err != nil {
+			w.removeQuietly(ctx)
 			return err
 		}
-		down = down || gone
 	}
-	if !down {
-		w.cleanUp(ctx)
+	if err := w.cleanUp(ctx, gone); err != nil {
+		return err
 	}
 	if p.PauseAfter > 0 {
 		r.Story.Say("Pausing %s after this provisioner...", p.PauseAfter)
@@ -80,6 +79,7 @@ type psRun struct {
 	remote, varFile string
 	vars            string
 	uploaded        []string // to be removed
+	fleeting        []string // those of them that remove themselves, when they are run
 }
 
 // inline makes a script of the inline commands. An error that is not caught, and the exit code of the last program, become
@@ -89,6 +89,9 @@ func (w *psRun) inline() string {
 	b.WriteString("if (Test-Path variable:global:ProgressPreference) { $global:ProgressPreference = 'SilentlyContinue' }\r\n")
 	if w.p.DebugMode != 0 {
 		fmt.Fprintf(&b, "Set-PSDebug -Trace %d\r\n", w.p.DebugMode)
+	}
+	if _, custom := w.custom(); custom == "" && !w.p.SkipClean {
+		b.WriteString(removing(w.remotePath("")))
 	}
 	b.WriteString("$exitCode = 0\r\ntry {\r\n" + w.vars + "\r\n")
 	for _, line := range w.p.Inline {
@@ -100,6 +103,12 @@ func (w *psRun) inline() string {
 		"if ((Test-Path variable:global:LASTEXITCODE) -and $LASTEXITCODE -ne $null -and $LASTEXITCODE -ne 0) { $exitCode = $LASTEXITCODE }\r\n" +
 		"exit $exitCode\r\n")
 	return withBOM(b.String())
+}
+
+// removing is a line by which a script removes itself: PowerShell has read it as a whole when it begins. Scripts that hold
+// secrets do so because they may bring the server down, and must not stay in the image.
+func removing(file string) string {
+	return "Remove-Item -Force -ErrorAction SilentlyContinue -LiteralPath " + psQuote(file) + "\r\n"
 }
 
 // withBOM marks a text that is not all ASCII as UTF-8: Windows PowerShell takes it for the local code page otherwise.
@@ -114,10 +123,7 @@ func withBOM(s string) string {
 
 // one runs one script. gone tells that the server went down with it, which it may when it is the last thing to do.
 func (w *psRun) one(ctx context.Context, s script, lastScript bool) (gone bool, err error) {
-	remote := w.remote
-	if strings.HasSuffix(remote, "/") || strings.HasSuffix(remote, `\`) {
-		remote += firstOf(filepath.Base(s.path), "inline.ps1")
-	}
+	remote := w.remotePath(s.path)
 	line, err := w.command(s, remote)
 	if err != nil {
 		return false, err
@@ -126,23 +132,39 @@ func (w *psRun) one(ctx context.Context, s script, lastScript bool) (gone bool, 
 	if w.p.ElevatedUser != "" {
 		runner = windowsTemp + "tfbake-elevated-" + w.id + ".ps1"
 	}
-	w.note(remote, w.varFile, runner)
+	vars, varFile := w.vars, w.varFile
+	if _, custom := w.custom(); custom == "" {
+		switch {
+		case s.path == "":
+			varFile = "" // an inline script sets its environment itself
+			if !w.p.SkipClean {
+				w.fleeting = append(w.fleeting, remote)
+			}
+		case !w.p.SkipClean:
+			vars += "\r\n" + removing(varFile)
+			w.fleeting = append(w.fleeting, varFile)
+		}
+	}
+	w.fleeting = append(w.fleeting, runner)
+	w.note(remote, varFile, runner)
 	var exit int
 	err = w.persist(ctx, w.retry, func() error {
 		content, size, err := s.open(true)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", s.name, err)
 		}
-		vars := withBOM(w.vars)
-		if err := w.Comm.Upload(ctx, w.varFile, strings.NewReader(vars), int64(len(vars)), 0); err != nil {
-			return fmt.Errorf("send its environment: %w", err)
+		if varFile != "" {
+			text := withBOM(vars)
+			if err := w.Comm.Upload(ctx, varFile, strings.NewReader(text), int64(len(text)), 0); err != nil {
+				return fmt.Errorf("send its environment: %w", err)
+			}
 		}
 		if err := w.Comm.Upload(ctx, remote, content, size, 0); err != nil {
 			return fmt.Errorf("send %s: %w", s.name, err)
 		}
 		run := line
 		if runner != "" {
-			text := w.elevated(line)
+			text := w.elevated(line, runner)
 			if err := w.Comm.Upload(ctx, runner, strings.NewReader(text), int64(len(text)), 0); err != nil {
 				return fmt.Errorf("send what runs %s elevated: %w", s.name, err)
 			}
@@ -224,12 +246,28 @@ func (w *psRun) note(files ...string) {
 	}
 }
 
+// remotePath is where a script of this machine goes on the server; path is "" for an inline one.
+func (w *psRun) remotePath(path string) string {
+	if !strings.HasSuffix(w.remote, "/") && !strings.HasSuffix(w.remote, `\`) {
+		return w.remote
+	}
+	if path == "" {
+		return w.remote + "inline.ps1"
+	}
+	return w.remote + filepath.Base(path)
+}
+
+// custom is the template's own command, and the key that sets it.
+func (w *psRun) custom() (key, text string) {
+	if w.p.ElevatedUser != "" {
+		return "elevated_execute_command", w.p.ElevatedExecuteCommand
+	}
+	return "execute_command", w.p.ExecuteCommand
+}
+
 // command fills in execute_command or elevated_execute_command.
 func (w *psRun) command(s script, remote string) (string, error) {
-	text, key := w.p.ExecuteCommand, "execute_command"
-	if w.p.ElevatedUser != "" {
-		text, key = w.p.ElevatedExecuteCommand, "elevated_execute_command"
-	}
+	key, text := w.custom()
 	if text == "" {
 		text = w.defaultCommand(s)
 	}
@@ -258,8 +296,8 @@ func (w *psRun) defaultCommand(s script) string {
 
 // elevated writes the script that runs a command line as elevated_user with all rights: as a scheduled task, because a
 // remote login has a filtered token (no Windows Update, no network with the user's name). It shows the task's output as it
-// comes, and takes over its exit code.
-func (w *psRun) elevated(line string) string {
+// comes, and takes over its exit code. It holds the user's password, and removes itself at its start.
+func (w *psRun) elevated(line, runner string) string {
 	service := slices.Contains([]string{"system", "localservice", "networkservice"}, strings.ToLower(strings.TrimPrefix(strings.ToLower(w.p.ElevatedUser), `nt authority\`)))
 	logon := "1" // with a password
 	password := psQuote(w.p.ElevatedPassword)
@@ -267,8 +305,8 @@ func (w *psRun) elevated(line string) string {
 		logon, password = "5", "$null"
 	}
 	return withBOM(strings.NewReplacer("\n", "\r\n", "@NAME@", psQuote("tfbake-"+w.id), "@USER@", psQuote(w.p.ElevatedUser),
-		"@PASSWORD@", password, "@LOGON@", logon, "@LINE@", psQuote(line)).Replace(`# tfbake: run elevated
-$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'
+		"@PASSWORD@", password, "@LOGON@", logon, "@LINE@", psQuote(line), "@REMOVE@", removing(runner)).Replace(`# tfbake: run elevated
+@REMOVE@$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'
 $name = @NAME@
 $line = @LINE@
 $log = Join-Path $env:SystemRoot "Temp\$name.log"
@@ -311,24 +349,54 @@ exit $exit
 `))
 }
 
-// cleanUp removes what was sent. Elevated runners hold a password: they go even with skip_clean.
-func (w *psRun) cleanUp(ctx context.Context) {
+// cleanUp removes what was sent. down tells that the last script brought the server down.
+func (w *psRun) cleanUp(ctx context.Context, down bool) error {
+	files := w.toRemove()
+	lasting := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return slices.Contains(w.fleeting, f) })
+	switch {
+	case len(files) == 0, down && w.last && len(lasting) == 0:
+		return nil
+	case len(lasting) == 0:
+		lasting = files
+	}
+	return w.tidy(ctx, strings.Join(lasting, ", "), w.retry, down || w.last, func() error {
+		err := w.quiet(ctx, removeFiles(files))
+		if err != nil && w.last && ctx.Err() == nil {
+			// A last script may have begun a shutdown (sysprep), in which nothing works any more.
+			return fmt.Errorf("%w: %w", errConnection, err)
+		}
+		return err
+	})
+}
+
+// removeQuietly removes what was sent on a failing way out, where a second error would hide the first.
+func (w *psRun) removeQuietly(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if files := w.toRemove(); len(files) > 0 {
+		w.quiet(ctx, removeFiles(files))
+	}
+}
+
+// toRemove lists what was sent. What runs elevated holds a password: it goes even with skip_clean.
+func (w *psRun) toRemove() []string {
 	var files []string
 	for _, f := range w.uploaded {
 		if !w.p.SkipClean || strings.Contains(f, "tfbake-elevated-") {
-			files = append(files, psQuote(f))
+			files = append(files, f)
 		}
 	}
-	if len(files) == 0 {
-		return
+	return files
+}
+
+func removeFiles(files []string) string {
+	var quoted []string
+	for _, f := range files {
+		quoted = append(quoted, psQuote(f))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	line := encodedCommand("# tfbake: remove files\nRemove-Item -Force -ErrorAction SilentlyContinue -LiteralPath " + strings.Join(files, ","))
-	if exit, err := w.Comm.Run(ctx, Command{Line: line}); (err != nil || exit != 0) && !w.last {
-		// A last script may have begun a shutdown; then there is nothing to complain about.
-		w.Story.Info("its files could not be removed from %s: exit code %d, %v", windowsTemp, exit, err)
-	}
+	return encodedCommand("# tfbake: remove files\n" +
+		"$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'\n" +
+		"foreach ($f in " + strings.Join(quoted, ", ") + ") { if (Test-Path -LiteralPath $f) { Remove-Item -Force -LiteralPath $f } }")
 }
 
 // windowsShell runs inline commands or scripts of this machine with cmd.exe.
