@@ -23,9 +23,9 @@ func (a *app) pauser(debug bool) *pauser {
 	return &pauser{app: a}
 }
 
-// before waits until the person says go on. Where nobody is there, it says so once and never waits.
+// before waits until the person says go on, or ctx ends. Where nobody is there, it says so once and never waits.
 func (p *pauser) before(ctx context.Context, story *ui.Story, step string) {
-	if p == nil {
+	if p == nil || ctx.Err() != nil {
 		return
 	}
 	if !p.app.interactive {
@@ -44,6 +44,8 @@ func (p *pauser) around(parts bake.Parts, story *ui.Story) bake.Parts {
 	}
 	parts.Infra = slowInfra{parts.Infra, p, story}
 	parts.Imager = slowImager{parts.Imager, p, story}
+	// Before the way down and not in it: that is bounded, and goes on after an interrupt.
+	parts.BeforeDown = func(ctx context.Context) { p.before(ctx, story, "terraform destroy") }
 	return parts
 }
 
@@ -56,11 +58,6 @@ type slowInfra struct {
 func (s slowInfra) Apply(ctx context.Context) (terraform.Server, error) {
 	s.p.before(ctx, s.story, "terraform apply: the server and what it needs")
 	return s.Infra.Apply(ctx)
-}
-
-func (s slowInfra) Destroy(ctx context.Context) error {
-	s.p.before(ctx, s.story, "terraform destroy")
-	return s.Infra.Destroy(ctx)
 }
 
 type slowImager struct {

@@ -208,14 +208,14 @@ func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *
 }
 
 // partsFor returns the function that makes the means of a run, once its client is known.
-func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui.Story) func(*journal.Run, config.Resolved) (bake.Parts, error) {
-	return func(run *journal.Run, plan config.Resolved) (bake.Parts, error) {
-		p, err := m.parts(context.Background(), run, plan, client(), story, locator(b, plan))
+func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui.Story) func(context.Context, *journal.Run, config.Resolved) (bake.Parts, error) {
+	return func(ctx context.Context, run *journal.Run, plan config.Resolved) (bake.Parts, error) {
+		p, err := m.parts(ctx, run, plan, client(), story, locator(b, plan))
 		if err == nil {
 			p.Provisioner = provisioner{m, b, plan, client(), story}
 			p = m.pause.around(p, story)
 			var shareErr error
-			if p, shareErr = m.share(context.Background(), run, p, story); shareErr != nil {
+			if p, shareErr = m.share(ctx, run, p, story); shareErr != nil {
 				p.Close()
 				return bake.Parts{}, shareErr
 			}

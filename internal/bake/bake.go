@@ -30,6 +30,8 @@ type Infra interface {
 	Apply(ctx context.Context) (terraform.Server, error)
 	Destroy(ctx context.Context) error
 	State(ctx context.Context) (terraform.State, error)
+	// ForgetBrokenState puts a damaged state out of the way, once the API has said that nothing exists.
+	ForgetBrokenState() error
 }
 
 // Provisioner runs the template's provisioners on the server.
@@ -100,7 +102,7 @@ type Result struct {
 // Baker bakes one build.
 type Baker struct {
 	Preflight     Preflight
-	Parts         func(run *journal.Run, plan config.Resolved) (Parts, error) // made once the choices are known
+	Parts         func(ctx context.Context, run *journal.Run, plan config.Resolved) (Parts, error) // made once the choices are known
 	PostProcessor PostProcessor
 
 	Story   *ui.Story
@@ -137,6 +139,7 @@ type Parts struct {
 	Sweeper     Sweeper
 	Files       func(plan config.Resolved) (render.Files, error)
 	Keep        func(ctx context.Context) error // makes a kept run directory ready for the user's own terraform
+	BeforeDown  func(ctx context.Context)       // called before a new run's way down begins, with the context that may have ended the bake; nil: nothing
 	Close       func()                          // after the way down
 }
 
@@ -152,11 +155,9 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	res.Plan, err = b.Preflight.Check(ctx, build, runID)
 	if err == nil {
 		err = context.Cause(ctx)
-	} else if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
-		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
 	if err != nil {
-		return res, &Error{StagePreflight, err}
+		return res, &Error{StagePreflight, because(ctx, err)}
 	}
 	run, err := journal.Create(b.RunsDir, b.facts(ctx, res.Plan, runID), b.Redact)
 	if err != nil {
@@ -187,8 +188,9 @@ func (b *Baker) Resume(ctx context.Context, build *config.Build, run *journal.Ru
 func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec journal.Record) (Result, error) {
 	res.RunID, res.Dir = run.Facts.RunID, run.Dir
 	b.Story.Say("run %s: %s", res.RunID, describe(res.Plan))
-	parts, err := b.Parts(run, res.Plan)
+	parts, err := b.Parts(ctx, run, res.Plan)
 	if err != nil {
+		err = because(ctx, err)
 		if len(rec.Entries) == 0 {
 			err = errors.Join(err, run.Remove())
 		}
@@ -210,6 +212,14 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 		return res, &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
 	}
 	return res, nil
+}
+
+// because adds to a failure what ended the context, where that is the reason.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 }
 
 func (b *Baker) facts(ctx context.Context, plan config.Resolved, runID string) journal.Facts {

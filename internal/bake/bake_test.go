@@ -27,6 +27,9 @@ type world struct {
 	run   *journal.Run
 	image snapshot.Image
 	left  []string
+
+	share      []string
+	beforeDown func(context.Context)
 }
 
 func (w *world) call(ctx context.Context, name string) error {
@@ -46,7 +49,7 @@ func (w *world) call(ctx context.Context, name string) error {
 
 func (w *world) Check(ctx context.Context, _ *config.Build, runID string) (config.Resolved, error) {
 	name := "tfb-" + runID
-	return config.Resolved{RunID: runID, Name: name, Platform: config.VPC, Hypervisor: config.KVM, LoginKeyName: name + KeySuffix, ImageName: "web"}, w.call(ctx, "check")
+	return config.Resolved{RunID: runID, Name: name, Platform: config.VPC, Hypervisor: config.KVM, LoginKeyName: name + KeySuffix, ImageName: "web", ShareWith: w.share}, w.call(ctx, "check")
 }
 func (w *world) Init(ctx context.Context) error { return w.call(ctx, "init") }
 func (w *world) Apply(ctx context.Context) (terraform.Server, error) {
@@ -56,6 +59,7 @@ func (w *world) Destroy(ctx context.Context) error { return w.call(ctx, "destroy
 func (w *world) State(context.Context) (terraform.State, error) {
 	return terraform.State{Status: terraform.StateMissing}, nil
 }
+func (w *world) ForgetBrokenState() error { return w.call(context.Background(), "forget") }
 func (w *world) Provision(ctx context.Context, _ *journal.Run, _ terraform.Server, _ LoginKey, from int) error {
 	return w.call(ctx, "provision")
 }
@@ -87,17 +91,28 @@ func (w *world) SweepStrays(ctx context.Context, _ string, _ []string) ([]string
 	return nil, nil
 }
 
+// parts is not among the calls: making the means of a run touches nothing.
+func (w *world) parts(ctx context.Context) error {
+	if h := w.hook["parts"]; h != nil {
+		h()
+	}
+	return ctx.Err()
+}
+
 func (w *world) baker(t *testing.T) *Baker {
 	w.t = t
 	return &Baker{
 		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&bytes.Buffer{}, nil, ui.Options{}), Hard: context.Background(), Time: func(context.Context) time.Time { return time.Now() }, OnError: Cleanup, From: -1,
-		Parts: func(run *journal.Run, _ config.Resolved) (Parts, error) {
+		Parts: func(ctx context.Context, run *journal.Run, _ config.Resolved) (Parts, error) {
 			w.run = run
+			if err := w.parts(ctx); err != nil {
+				return Parts{}, err
+			}
 			return Parts{Infra: w, Provisioner: w, Imager: w, Keys: w, Sweeper: w,
 				Files: func(config.Resolved) (render.Files, error) {
 					return render.Files{"main.tf": []byte("# of a test\n")}, nil
 				},
-				Keep: func(ctx context.Context) error { return w.call(ctx, "keep") }, Close: func() {}}, nil
+				BeforeDown: w.beforeDown, Keep: func(ctx context.Context) error { return w.call(ctx, "keep") }, Close: func() {}}, nil
 		},
 	}
 }
@@ -251,7 +266,7 @@ func die(t *testing.T, at string) (*world, *Baker, string) {
 
 func TestResumeLeavesOutWhatIsDone(t *testing.T) {
 	for at, want := range map[string]string{
-		"apply":     "destroy delete-key sweep key init apply provision stop image wait destroy delete-key sweep",
+		"apply":     "destroy delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep",
 		"provision": "recall init apply provision stop image wait destroy delete-key sweep",
 		"stop":      "recall init apply stop image wait destroy delete-key sweep",
 		"image":     "recall init apply find stop image wait destroy delete-key sweep",
@@ -291,5 +306,72 @@ func TestARunOnItsWayDownIsNotResumed(t *testing.T) {
 	cut.Entries = rec.Entries[:slices.IndexFunc(rec.Entries, func(e journal.Entry) bool { return e.Step == journal.Destroy })+1]
 	if err := resumable(cut); err == nil || !strings.Contains(err.Error(), "cleanup") {
 		t.Errorf("a run that was being destroyed is resumable: %v", err)
+	}
+}
+
+func TestResumeDoesNotCallALostImageDone(t *testing.T) {
+	w, b, dir := die(t, "sweep")
+	w.image = snapshot.Image{} // deleted since
+	run, rec, err := journal.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	b.OnError = Abort // as resume does
+	res, err := b.Resume(context.Background(), build, run, rec)
+	var e *Error
+	if !errors.As(err, &e) || e.Stage != StageImage || !strings.Contains(err.Error(), "is gone") || res.Image.No != "" || res.Dir == "" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("find keep")
+}
+
+func TestAnImageThatCannotBeSharedIsInTheResult(t *testing.T) {
+	boom := errors.New("no such member")
+	w := &world{fail: map[string][]error{"share": {boom}}, share: []string{"4711"}}
+	res, err := w.baker(t).Run(context.Background(), build)
+	if !errors.Is(err, boom) || res.Image.No != "99" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("check key init apply provision stop image wait share destroy delete-key sweep")
+}
+
+func TestAnInterruptEndsTheMakingOfTheParts(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop := errors.New("Ctrl-C")
+	w := &world{hook: map[string]func(){"parts": func() { cancel(stop) }}}
+	b := w.baker(t)
+	_, err := b.Run(ctx, build)
+	if !errors.Is(err, stop) {
+		t.Errorf("error %v does not tell the cause", err)
+	}
+	w.expect("check")
+	if recs, _ := journal.List(b.RunsDir); len(recs) > 0 {
+		t.Errorf("a run directory stayed: %v", recs)
+	}
+}
+
+func TestThePauseBeforeTheWayDownEndsWithTheBake(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &world{hook: map[string]func(){"provision": cancel}}
+	paused := false
+	w.beforeDown = func(ctx context.Context) {
+		<-ctx.Done()
+		paused = !slices.Contains(w.calls, "destroy")
+	}
+	if _, err := w.baker(t).Run(ctx, build); !errors.Is(err, context.Canceled) || !paused {
+		t.Errorf("paused before the way down: %v; %v", paused, err)
+	}
+	w.expect("check key init apply provision destroy delete-key sweep")
+}
+
+func TestNoSecretComesIntoTheJournal(t *testing.T) {
+	w := &world{fail: map[string][]error{"provision": {errors.New("cannot start /bin/hunter2")}, "destroy": {errors.New("hunter2 again")}}}
+	b := w.baker(t)
+	b.Redact = func(s string) string { return strings.ReplaceAll(s, "hunter2", "***") }
+	b.Run(context.Background(), build)
+	text, err := journal.Text(w.run.Dir)
+	if err != nil || strings.Contains(string(text), "hunter2") || strings.Count(string(text), "***") != 3 { // provision, destroy, end
+		t.Errorf("%v\n%s", err, text)
 	}
 }

@@ -30,8 +30,14 @@ type steps struct {
 func (s *steps) all(ctx context.Context, res *Result) (err error) {
 	if s.did(journal.ImageWait) && !s.b.ProvisionOnly {
 		// The image is there, and the server perhaps already on its way out: only the rest is to be done.
-		if res.Image, err = s.startedImage(ctx); err != nil || s.did(journal.Share) {
+		if res.Image, err = s.startedImage(ctx); err != nil {
 			return err
+		}
+		if res.Image.No == "" {
+			return &Error{StageImage, fmt.Errorf("the image %q that the run had finished is gone: `tfbake destroy %s` removes what is left of the run", s.plan.ImageName, s.run.Facts.RunID)}
+		}
+		if s.did(journal.Share) {
+			return nil
 		}
 		return s.share(ctx, res.Image)
 	}
@@ -56,12 +62,8 @@ func (s *steps) all(ctx context.Context, res *Result) (err error) {
 	if s.b.ProvisionOnly {
 		return nil
 	}
-	image, err := s.image(ctx, res.Server)
-	if err != nil {
-		return err
-	}
-	res.Image = image
-	return nil
+	res.Image, err = s.image(ctx, res.Server)
+	return err
 }
 
 // did tells whether an earlier tfbake finished the step.
@@ -81,7 +83,7 @@ func (s *steps) startOver(ctx context.Context) error {
 	if err != nil {
 		return &Error{StageInfra, fmt.Errorf("start over: %w", err)}
 	}
-	if err := terraform.ForgetBrokenState(s.run.Dir); err != nil {
+	if err := s.parts.Infra.ForgetBrokenState(); err != nil {
 		return &Error{StageInfra, err}
 	}
 	s.rec = journal.Record{}
@@ -114,9 +116,7 @@ func (s *steps) step(ctx context.Context, stage Stage, name string, intent notes
 			}
 			return nil
 		}
-		if ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
-			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
-		}
+		err = because(ctx, err)
 		noteErr := s.run.Fail(name, firstLine(err), done)
 		err = &Error{stage, errors.Join(err, noteErr)}
 		if !s.retry(ctx, err) {
@@ -241,6 +241,7 @@ func (s *steps) provision(ctx context.Context, server terraform.Server, key Logi
 	})
 }
 
+// image makes the image. One that is finished is returned also with the error of sharing it.
 func (s *steps) image(ctx context.Context, server terraform.Server) (image snapshot.Image, err error) {
 	started, err := s.startedImage(ctx)
 	if err != nil {
@@ -327,6 +328,9 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 	if failure != nil {
 		s.b.Story.Error("%s", firstLine(failure))
 		s.b.Story.Say("destroying what exists")
+	}
+	if s.parts.BeforeDown != nil {
+		s.parts.BeforeDown(ctx)
 	}
 	downCtx, cancel := context.WithTimeout(s.b.Hard, downTimeout)
 	defer cancel()

@@ -10,7 +10,8 @@ import (
 // ForgetBrokenState puts a damaged local state (0 bytes, cut off) out of terraform's sight, which would refuse to work with
 // it or, worse, take it for an empty one. It is kept beside it, under the name terraform.tfstate.broken. A sound state
 // stays. The caller has made sure through the API that nothing exists that only this state knew.
-func ForgetBrokenState(dir string) error {
+func (t *Terraform) ForgetBrokenState() error {
+	dir := t.o.Dir
 	_, sound, err := StateIsEmpty(dir)
 	if err != nil || sound {
 		return err
