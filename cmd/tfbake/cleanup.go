@@ -55,6 +55,9 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	}
 	dirs, err := a.runsToClean(ctx, names, o)
 	if err != nil {
+		if orphans := errors.Join(errs...); orphans != nil {
+			return failWith(exitLeftovers, errors.Join(orphans, err))
+		}
 		return err
 	}
 	if o.all && len(dirs) == 0 {
@@ -66,9 +69,7 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 			break
 		}
 		err := a.cleanupRun(ctx, dir, o, *keepDir)
-		var busy *shared.BusyError
-		var locked *journal.LockedError
-		if o.all && (errors.As(err, &busy) || errors.As(err, &locked)) {
+		if o.all && isTaken(err) {
 			a.story.Info("%s", err) // it was taken a moment ago
 			continue
 		}
@@ -79,6 +80,13 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 		return failWith(exitLeftovers, err)
 	}
 	return nil
+}
+
+// isTaken tells whether a run could not be had because another tfbake works on it, here or on another machine.
+func isTaken(err error) bool {
+	var there *shared.BusyError
+	var here *journal.LockedError
+	return errors.As(err, &there) || errors.As(err, &here)
 }
 
 // runsToClean returns the directories of the named runs, or of all that nobody works on and nobody wants to keep; for those

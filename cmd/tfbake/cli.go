@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -88,12 +89,24 @@ type app struct {
 	cwd      string
 	loadedAt time.Time // what {{timestamp}} says, the same for the whole command
 
-	runsDir     string
-	onInterrupt string          // what the first signal makes us do, for the user
-	hard        context.Context // ends with the second signal: stop at once, clean up later
+	runsDir string
+	hard    context.Context        // ends with the second signal: stop at once, clean up later
+	notice  atomic.Pointer[notice] // for signals, which come while the command sets up what it tells with
 
 	machine *machineWriter // -machine-readable; nil: for people
 	log     *debugLog      // PACKER_LOG; nil: none
+}
+
+// notice is how a signal is told: where, and what the first one makes us do.
+type notice struct {
+	story       *ui.Story
+	onInterrupt string
+}
+
+// tellWith sets where the command tells its story from now on, and what a signal makes it do.
+func (a *app) tellWith(story *ui.Story, onInterrupt string) {
+	a.story = story
+	a.notice.Store(&notice{story, onInterrupt})
 }
 
 // command is one subcommand of tfbake.
@@ -135,10 +148,10 @@ func commands() []command {
 // Main runs tfbake with the given arguments and returns the exit code.
 func Main(args []string, h host) int {
 	var err error
-	a := &app{host: h, redact: redact.New(), onInterrupt: "stopping"}
-	ctx, hard, stop := a.signals()
-	defer stop()
-	a.hard = hard
+	a := &app{host: h, redact: redact.New()}
+	if a.cwd, err = os.Getwd(); err != nil {
+		return a.exitCode(err)
+	}
 	endLog, err := a.openLog(args)
 	if err != nil {
 		return a.exitCode(failWith(exitUsage, err))
@@ -147,11 +160,11 @@ func Main(args []string, h host) int {
 	if d := a.getenv("TFBAKE_DIR"); d != "" {
 		a.runsDir = filepath.Join(d, "runs")
 	}
-	a.story = ui.New(a.stderr, a.redact, ui.Options{})
+	a.tellWith(ui.New(a.stderr, a.redact, ui.Options{}), "stopping")
+	ctx, hard, stop := a.signals()
+	defer stop()
+	a.hard = hard
 	a.loadedAt = clock.Now().UTC().Truncate(time.Second)
-	if a.cwd, err = os.Getwd(); err != nil {
-		return a.exitCode(err)
-	}
 
 	if len(args) == 0 {
 		usage(h.stderr)
@@ -319,11 +332,12 @@ func (a *app) signals() (ctx, hard context.Context, stop func()) {
 			select {
 			case s := <-ch:
 				if n == 0 {
-					a.story.Say("%s: %s", signalName(s), a.onInterrupt)
+					tell := a.notice.Load()
+					tell.story.Say("%s: %s", signalName(s), tell.onInterrupt)
 					cancel(&interrupted{s})
 					continue
 				}
-				a.story.Error("%s again: stopping at once", signalName(s))
+				a.notice.Load().story.Error("%s again: stopping at once", signalName(s))
 				cancelHard(&interrupted{s})
 				return
 			case <-done:

@@ -43,13 +43,16 @@ func resumeFlags(a *app, f flags) *runFlags {
 	o.cloudFlags.register(f, a.getenv)
 	f.BoolVar(&o.changed, "changed", false, "take the template as it is now: its provisioners count, while server and image stay as they were chosen")
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
-	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), cleanup or ask")
+	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), run-cleanup-provisioner (the same, after the error-cleanup-provisioner), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
 	f.StringVar(&o.template, "template", "", "where the template is on this machine, for a run of another one")
 	return o
 }
 
 func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r, err := a.openRun(ctx, name, openOptions{cloudFlags: o.cloudFlags, doing: "resume", lost: cancel})
@@ -68,8 +71,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	if err := sameTemplate(facts); err != nil && !o.changed {
 		return failWith(exitTemplate, err)
 	}
-	a.onInterrupt = "stopping; the run stays as it is"
-	a.story = ui.New(a.stderr, a.redact, ui.Options{Color: a.color()})
+	a.tellWith(ui.New(a.stderr, a.redact, ui.Options{Color: a.color()}), "stopping; the run stays as it is")
 	o.local = facts.LocalDir != ""
 	cloud := a.lazily(ctx, o.cloudFlags, facts.LocalDir)
 	defer func() { err = errors.Join(err, cloud.close()) }()

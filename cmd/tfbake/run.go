@@ -61,6 +61,28 @@ func (c cloudFlags) check() error {
 	return failWith(exitUsage, fmt.Errorf("-provider is official or embedded, not %q", c.provider))
 }
 
+// runCleanupProvisioner is -on-error=abort once the error-cleanup-provisioner has run.
+const runCleanupProvisioner = "run-cleanup-provisioner"
+
+func (o runFlags) check() error {
+	switch o.onError {
+	case string(bake.Cleanup), string(bake.Abort), string(bake.Ask), runCleanupProvisioner:
+		return o.cloudFlags.check()
+	}
+	return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort, run-cleanup-provisioner or ask, not %q", o.onError))
+}
+
+// applyOnError prepares a build for what -on-error says, and returns what bake does of it.
+func (o runFlags) applyOnError(b *config.Build) bake.OnError {
+	switch o.onError {
+	case string(bake.Abort):
+		b.ErrorCleanup = nil // as in Packer: abort leaves everything as it is
+	case runCleanupProvisioner:
+		return bake.Abort
+	}
+	return bake.OnError(o.onError)
+}
+
 func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	f := a.flags("run", "TEMPLATE", "Bakes the images of a template. Prints the number of each image; everything else goes to standard error.")
 	var o runFlags
@@ -87,22 +109,17 @@ func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
-	switch bake.OnError(o.onError) {
-	case bake.Cleanup, bake.Abort, bake.Ask:
-	case "run-cleanup-provisioner":
-	default:
-		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort, run-cleanup-provisioner or ask, not %q", o.onError))
-	}
 	if o.machine {
 		if o.asJSON {
 			return failWith(exitUsage, errors.New("-machine-readable and -json exclude each other"))
 		}
 		defer a.machineReadable()()
 	}
-	a.onInterrupt = "stopping, and destroying what exists; once more stops at once and leaves it"
+	story := a.story
 	if a.machine == nil {
-		a.story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
+		story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
 	}
+	a.tellWith(story, "stopping, and destroying what exists; once more stops at once and leaves it")
 	cloud := a.lazily(ctx, o.cloudFlags, a.localDir())
 	defer func() { err = errors.Join(err, cloud.close()) }()
 	tmpl, err := a.load(ctx, rest[0], o.templateFlags, a.withData(cloud), func(c *config.Options) { c.WarnUndeclared = o.warnUndeclared })
@@ -113,14 +130,6 @@ func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	a.notes(tmpl)
 	if o.debug {
 		o.parallel = 1
-	}
-	switch o.onError {
-	case string(bake.Abort):
-		for _, b := range tmpl.Builds {
-			b.ErrorCleanup = nil // as in Packer: abort leaves everything as it is
-		}
-	case "run-cleanup-provisioner":
-		o.onError = string(bake.Abort)
 	}
 	return a.run(ctx, tmpl, o, cloud)
 }
@@ -197,7 +206,7 @@ func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *
 		RunsDir:       a.runsDir,
 		Facts:         facts,
 		Redact:        a.redact.String,
-		OnError:       bake.OnError(o.onError),
+		OnError:       o.applyOnError(b),
 		Keep:          o.keep,
 		KeepFor:       o.keepFor,
 		KeepDir:       o.keepDir,
@@ -270,7 +279,7 @@ type resultJSON struct {
 	Run       string   `json:"run,omitempty"`
 	Dir       string   `json:"dir,omitempty"`
 	Kept      bool     `json:"kept,omitempty"`
-	Left      []string `json:"left"`
+	Left      []string `json:"left"` // null: not asked, as of a kept run, or unknown
 	Seconds   float64  `json:"seconds"`
 	Error     string   `json:"error,omitempty"`
 }
@@ -298,6 +307,9 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 		j := resultJSON{Build: r.Build, OK: r.err == nil, ImageNo: r.Image.No, ImageName: r.Image.Name, Kind: string(r.Image.Kind),
 			Platform: string(r.Plan.Platform), Region: r.Plan.RegionCode, Run: r.RunID, Dir: r.Dir, Kept: r.Kept,
 			Left: r.Left, Seconds: r.Elapsed.Round(time.Millisecond).Seconds()}
+		if j.Left == nil && !r.Kept && unknown == nil {
+			j.Left = []string{}
+		}
 		if r.err != nil {
 			j.Error = a.redact.String(r.err.Error())
 		}
