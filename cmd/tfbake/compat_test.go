@@ -71,7 +71,7 @@ var compatTable = []compatPart{
 		{"J7", "`min_packer_version`", differ, "matrix J7", "a newer one than 1.16 is a warning, not an error"},
 		{"J8", "unknown keys are errors with a suggestion", same, "matrix J8", ""},
 		{"J9", "places in messages", more, "matrix J9, config TestJSONMessages", "file, line and column for every mistake, all at once; text after the template is refused, which Packer overlooks"},
-		{"J10", "functions in `{{…}}`", same, "matrix J10, config TestStrftime", "all but those below"},
+		{"J10", "functions in `{{…}}`", same, "matrix J10, config TestStrftime", "all but those below. What has no value, `{{.Names}}` or `{{user}}` of an undeclared variable, is a warning and comes out as in Packer: `<no value>`, or nothing"},
 		{"J10", "`{{vault}}`, `{{consul_key}}`, `{{aws_secretsmanager}}`", none, "script decided_against", "pass the secret in with `-var` or `PKR_VAR_…`; tfbake holds no client of other clouds"},
 		{"J11", "`{{timestamp}}`, `{{isotime}}` stand still for the run", same, "matrix J10, script resume", "also across `tfbake resume`"},
 	}},
@@ -95,7 +95,7 @@ var compatTable = []compatPart{
 		{"H15", "`communicator`, `hcp_packer_registry` blocks", differ, "matrix H15, script decided_against", "read, with a warning that they have no effect"},
 	}},
 	{"Provisioners", []compatRow{
-		{"P1", "`shell`", same, "matrix P1, provision TestShellProvisioner, provision TestShellReboot, provision TestShellStartRetry", "`PACKER_HTTP_ADDR` is not set: no HTTP server is needed for a cloud image"},
+		{"P1", "`shell`", same, "matrix P1, matrix H7, provision TestShellProvisioner, provision TestShellReboot, provision TestShellStartRetry", "`PACKER_HTTP_ADDR` is not set: no HTTP server is needed for a cloud image"},
 		{"P2", "`file`, up and down", same, "matrix P2, provision TestFileProvisioner, provision TestDirectories", ""},
 		{"P3", "`powershell`, elevated as well", same, "matrix P3, provision TestPowerShell, provision TestPowerShellExitCode", ""},
 		{"P4", "`windows-shell`", same, "matrix P3, provision TestWindowsShell", ""},

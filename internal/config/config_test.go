@@ -481,8 +481,8 @@ func TestEval(t *testing.T) {
 			t.Errorf("%s is %q %v", in, got, diags)
 		}
 	}
-	if _, diags := tmpl.Eval("{{user `b`}}"); !diags.HasErrors() {
-		t.Error("an undeclared variable was evaluated")
+	if got, diags := tmpl.Eval("{{user `b`}}"); got != "" || len(diags) != 1 || diags.HasErrors() {
+		t.Errorf("an undeclared variable: %q %v", got, diags)
 	}
 	tmpl, diags = loadText(t, "t.pkr.hcl", "variable \"a\" {\n default = [\"x\"]\n}\nlocals {\n b = upper(var.a[0])\n}\ndata \"ncloud-image\" \"i\" {}\nsource \"ncloud\" \"x\" {\n server_image_number = 1\n}\nbuild {\n sources = [\"ncloud.x\"]\n}\n", nil)
 	if diags.HasErrors() {

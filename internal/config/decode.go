@@ -34,6 +34,7 @@ type value struct {
 	rng    hcl.Range
 	elems  []value // of a list, when their places are known
 	fields []item  // of an object, likewise
+	stand  *value  // what an unknown value may look like, for checks; nil: that cannot be told
 }
 
 func (o object) get(key string) (item, bool) {
@@ -73,6 +74,9 @@ func (v value) list() []value {
 	if v.elems != nil {
 		return v.elems
 	}
+	if !v.v.IsKnown() {
+		return nil
+	}
 	var out []value
 	for it := v.v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
@@ -95,6 +99,50 @@ func (v value) entries() []item {
 }
 
 func (v value) unknown() bool { return !v.v.IsWhollyKnown() }
+
+// standIn is the value with stand-ins for what is not known yet, as far as there are any.
+func (v value) standIn() value {
+	if v.stand != nil {
+		return *v.stand
+	}
+	if v.v.IsKnown() && !v.v.IsNull() && isList(v.v) {
+		elems, vals := []value{}, []cty.Value{}
+		for _, e := range v.list() {
+			e = e.standIn()
+			elems, vals = append(elems, e), append(vals, e.v)
+		}
+		v.elems, v.v = elems, cty.TupleVal(vals)
+	}
+	return v
+}
+
+// standBy gives the unknown parts of v the same parts of w as their stand-ins.
+func (v *value) standBy(w value) {
+	switch {
+	case !v.v.IsKnown():
+		v.stand = &w
+	case v.v.IsWhollyKnown() || v.v.IsNull() || !w.v.IsKnown() || w.v.IsNull() || !v.v.CanIterateElements() || !w.v.CanIterateElements():
+	case isList(v.v) && isList(w.v):
+		elems, others := append([]value(nil), v.list()...), w.list()
+		for i := range elems {
+			if i < len(others) {
+				elems[i].standBy(others[i])
+			}
+		}
+		v.elems = elems
+	case !isList(v.v) && !isList(w.v):
+		fields, others := append([]item(nil), v.entries()...), map[string]value{}
+		for _, o := range w.entries() {
+			others[o.key] = o.val
+		}
+		for i, f := range fields {
+			if o, ok := others[f.key]; ok {
+				fields[i].val.standBy(o)
+			}
+		}
+		v.fields = fields
+	}
+}
 
 // field describes one key of a block: one row is all that decoding, checking, "did you mean" and the reference know.
 type field[T any] struct {
@@ -246,6 +294,9 @@ func decode[T any](d *decoder, s *schema[T], o object) T {
 		}
 		if it.val.unknown() {
 			d.pending[f.name] = true
+			if f.check != nil {
+				f.check(d, f.name, it.val.standIn())
+			}
 			continue
 		}
 		d.set(f.name, f.ptr(&t), it.val)
@@ -406,6 +457,9 @@ func assign(p any, v cty.Value) (err error) {
 }
 
 func asString(v cty.Value) (string, error) {
+	if !v.IsKnown() {
+		return "", wantError("a string")
+	}
 	if v.IsNull() {
 		return "", nil
 	}
@@ -421,6 +475,9 @@ func asString(v cty.Value) (string, error) {
 }
 
 func asInt(v cty.Value) (int, error) {
+	if !v.IsKnown() {
+		return 0, wantError("a whole number")
+	}
 	if v.IsNull() {
 		return 0, nil
 	}
@@ -449,6 +506,9 @@ func asInt(v cty.Value) (int, error) {
 }
 
 func asBool(v cty.Value) (bool, error) {
+	if !v.IsKnown() {
+		return false, wantError("true or false")
+	}
 	if v.IsNull() {
 		return false, nil
 	}

@@ -390,6 +390,7 @@ type scope struct {
 	extra map[string]cty.Value // source, build, each
 	env   bool                 // env() is allowed: defaults of variables
 	bare  bool                 // no local and data: variables
+	later *scope               // the same with stand-ins for what only a running bake knows; nil: it needs none
 }
 
 // context makes the evaluation context for an expression, working out the locals and data it needs first.

@@ -506,7 +506,13 @@ func (st *hclStep) scope(run *RunValues) scope {
 			extra[k] = v
 		}
 	}
-	return scope{extra: extra}
+	sc := scope{extra: extra}
+	if run == nil {
+		values := Placeholders()
+		later := st.scope(&values)
+		sc.later = &later
+	}
+	return sc
 }
 
 func (st *hclStep) make(b *hcl.Block, kind string) *Step {
@@ -677,7 +683,13 @@ func (l *hclLoader) eval(s scope, expr hcl.Expression) (value, hcl.Diagnostics) 
 		return value{v: cty.DynamicVal, rng: expr.Range()}, diags
 	}
 	v, _ = v.UnmarkDeep()
-	return located(ctx, expr, v), diags
+	out := located(ctx, expr, v)
+	if s.later != nil && out.unknown() {
+		if w, ds := l.eval(*s.later, expr); !ds.HasErrors() {
+			out.standBy(w)
+		}
+	}
+	return out, diags
 }
 
 // located pairs a value with the expressions its elements come from, where that can be told.
@@ -718,7 +730,15 @@ func located(ctx *hcl.EvalContext, expr hcl.Expression, v cty.Value) value {
 func (l *hclLoader) fill(eng engine, v value, keep bool) (value, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	switch t := v.v.Type(); {
-	case !v.v.IsKnown() || v.v.IsNull():
+	case !v.v.IsKnown():
+		if v.stand != nil {
+			values := Placeholders()
+			eng.run, eng.guess = &values, true
+			var w value
+			w, diags = l.fill(eng, *v.stand, keep)
+			v.stand = &w
+		}
+	case v.v.IsNull():
 	case t == cty.String:
 		s := v.v.AsString()
 		if !strings.Contains(s, "{{") {
@@ -732,6 +752,9 @@ func (l *hclLoader) fill(eng engine, v value, keep bool) (value, hcl.Diagnostics
 		diags = ds
 		if v.v = cty.StringVal(out); unknown || ds.HasErrors() {
 			v.v = cty.UnknownVal(cty.String)
+		}
+		if unknown && out != "" {
+			v.stand = &value{v: cty.StringVal(out), rng: v.rng}
 		}
 	case isList(v.v):
 		elems, vals := []value{}, []cty.Value{}

@@ -33,6 +33,7 @@ type engine struct {
 	buildType   string
 	inStep      bool       // inside a provisioner or post-processor, where run-time values will exist
 	run         *RunValues // nil: not yet
+	guess       bool       // run holds Placeholders: what fails with them says nothing
 }
 
 // errNotYet comes from functions whose value exists only while a bake runs.
@@ -179,23 +180,82 @@ type text struct {
 
 func (t text) whole() hcl.Range { return t.at(0, len(t.s)) }
 
-// render fills in a string. Unknown: the value is not known until the bake runs.
+// render fills in a string. Unknown: the value is not known until the bake runs; out is then what it may look like, or "".
 func (e engine) render(t text) (out string, unknown bool, diags hcl.Diagnostics) {
 	tree, diags := e.parse(t)
 	if tree == nil || diags.HasErrors() {
 		return t.s, false, diags
 	}
-	if uses(tree.Root).deferred && e.run == nil {
-		return "", true, nil
+	diags = append(diags, e.missing(t, tree)...)
+	if e.run == nil && e.deferred(tree.Root) {
+		return e.standIn(tree), true, append(diags, e.tryParts(t, tree)...)
 	}
 	out, err := e.execute(tree)
-	if errors.Is(err, errNotYet) || errors.Is(err, errReported) {
-		return "", true, nil
+	if errors.Is(err, errNotYet) || errors.Is(err, errReported) || err != nil && e.guess {
+		return "", true, diags
 	}
 	if err != nil {
-		return t.s, false, execDiag(t, err)
+		return t.s, false, append(diags, execDiag(t, err)...)
 	}
-	return out, false, nil
+	return out, false, diags
+}
+
+// missing warns of {{.Name}} that nothing has a value for, which comes out as in Packer.
+func (e engine) missing(t text, tree *parse.Tree) (diags hcl.Diagnostics) {
+	walk(tree.Root, func(n parse.Node) {
+		f, ok := n.(*parse.FieldNode)
+		if !ok || e.inStep && contains(runNames, f.Ident[0]) {
+			return
+		}
+		from := int(f.Position())
+		r := t.at(from, from+len(f.String()))
+		detail := fmt.Sprintf("Templates are filled in before anything runs, and nothing is called %s here. To hand on {{%s}} as it is, write {{`{{%s}}`}}.", f.Ident[0], f, f)
+		if near := suggest(f.Ident[0], runNames); near != "" && e.inStep {
+			detail += fmt.Sprintf(" Or did you mean {{.%s}}?", near)
+		}
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: fmt.Sprintf("{{%s}} becomes %q, as in Packer", f, "<no value>"), Detail: detail, Subject: &r})
+	})
+	return diags
+}
+
+// tryParts executes what can be executed of a text that waits for run-time values, for the mistakes in it.
+func (e engine) tryParts(t text, tree *parse.Tree) (diags hcl.Diagnostics) {
+	for _, n := range tree.Root.Nodes {
+		if _, plain := n.(*parse.TextNode); plain || uses(n).variable || e.deferred(n) {
+			continue
+		}
+		one := tree.Copy()
+		one.Root.Nodes = []parse.Node{n}
+		if _, err := e.execute(one); err != nil && !errors.Is(err, errNotYet) && !errors.Is(err, errReported) {
+			diags = append(diags, execDiag(t, err)...)
+		}
+	}
+	return diags
+}
+
+// standIn is what a text that waits for run-time values may look like; "" where that cannot be told.
+func (e engine) standIn(tree *parse.Tree) string {
+	values := Placeholders()
+	e.run = &values
+	out, err := e.execute(tree)
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+// deferred tells whether a part of a template needs run-time values.
+func (e engine) deferred(n parse.Node) bool {
+	found := false
+	walk(n, func(n parse.Node) {
+		switch n := n.(type) {
+		case *parse.FieldNode:
+			found = found || e.inStep && contains(runNames, n.Ident[0])
+		case *parse.IdentifierNode:
+			found = found || n.Ident == "build"
+		}
+	})
+	return found
 }
 
 // renderKept fills in what can be filled in of a template whose {{.Path}} and the like are for later.
@@ -218,13 +278,13 @@ func (e engine) renderKept(t text) (out string, unknown bool, diags hcl.Diagnost
 			b.WriteString(n.String())
 			continue
 		}
-		if u.deferred && e.run == nil {
+		if e.run == nil && e.deferred(n) {
 			return "", true, nil
 		}
 		one := tree.Copy()
 		one.Root.Nodes = []parse.Node{n}
 		s, err := e.execute(one)
-		if errors.Is(err, errNotYet) || errors.Is(err, errReported) {
+		if errors.Is(err, errNotYet) || errors.Is(err, errReported) || err != nil && e.guess {
 			return "", true, nil
 		}
 		if err != nil {
@@ -236,7 +296,8 @@ func (e engine) renderKept(t text) (out string, unknown bool, diags hcl.Diagnost
 }
 
 func (e engine) execute(tree *parse.Tree) (string, error) {
-	t, err := template.New("t").Option("missingkey=error").Funcs(e.funcs()).AddParseTree("t", tree)
+	// What is missing becomes "<no value>", as in Packer; missing has warned of it.
+	t, err := template.New("t").Funcs(e.funcs()).AddParseTree("t", tree)
 	if err != nil {
 		return "", err
 	}
@@ -271,9 +332,10 @@ func (e engine) parse(t text) (*parse.Tree, hcl.Diagnostics) {
 		return nil, syntaxDiag(t, err)
 	}
 	var diags hcl.Diagnostics
-	add := func(from, to int, summary, format string, args ...any) {
+	add := func(from, to int, summary, format string, args ...any) *hcl.Diagnostic {
 		r := t.at(from, to)
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &r})
+		return diags[len(diags)-1]
 	}
 	known := e.funcs()
 	walk(tree.Root, func(n parse.Node) {
@@ -321,14 +383,12 @@ func (e engine) parse(t text) (*parse.Tree, hcl.Diagnostics) {
 				if s := suggest(arg.Text, e.userNames); s != "" {
 					detail = fmt.Sprintf("Did you mean %q?", s)
 				}
-				add(from, to, fmt.Sprintf("There is no variable %q", arg.Text), "%s", detail)
+				if d := add(from, to, fmt.Sprintf("There is no variable %q", arg.Text), "%s", detail); e.env == nil {
+					// Only the variables themselves must not use what is not there.
+					d.Severity, d.Detail = hcl.DiagWarning, "Nothing is filled in, as in Packer. "+detail
+				}
 			case ident.Ident == "build" && e.inStep && !contains(runNames, arg.Text):
 				add(from, to, fmt.Sprintf("There is no build value %q", arg.Text), "%s", didYouMean(arg.Text, runNames))
-			}
-		case *parse.FieldNode:
-			if e.inStep && !contains(runNames, n.Ident[0]) || !e.inStep {
-				// For later (execute_command) or a mistake; renderKept and render know which.
-				return
 			}
 		}
 	})
@@ -364,29 +424,18 @@ func parseTree(s string) (tree *parse.Tree, err error) {
 type usage struct {
 	field    bool // {{.Name}}
 	variable bool // {{$x}}
-	deferred bool // needs run-time values
 	engine   bool // calls a function of ours
 }
 
 func uses(n parse.Node) usage {
 	var u usage
 	walk(n, func(n parse.Node) {
-		switch n := n.(type) {
-		case *parse.FieldNode:
-			u.field = true
-			if contains(runNames, n.Ident[0]) {
-				u.deferred = true
-			}
-		case *parse.DotNode:
+		switch n.(type) {
+		case *parse.FieldNode, *parse.DotNode:
 			u.field = true
 		case *parse.VariableNode:
 			u.variable = true
-		case *parse.IdentifierNode:
-			u.engine = true
-			if n.Ident == "build" {
-				u.deferred = true
-			}
-		case *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
+		case *parse.IdentifierNode, *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
 			u.engine = true
 		}
 	})
@@ -503,7 +552,7 @@ func execDiag(t text, err error) hcl.Diagnostics {
 		detail = m[3]
 	}
 	detail = upperFirst(strings.TrimSuffix(detail, "."))
-	if strings.Contains(detail, "nil data") || strings.Contains(detail, "no entry for key") || strings.Contains(detail, "can't evaluate field") {
+	if strings.Contains(detail, "nvalid value; expected") || strings.Contains(detail, "no entry for key") || strings.Contains(detail, "can't evaluate field") {
 		detail = "There is no such value here. To get a literal {{ write {{`{{`}}"
 	}
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "This {{…}} cannot be filled in", Detail: detail + ".", Subject: &r}}
@@ -540,6 +589,9 @@ func (e engine) evalNode(n *jsonNode, keep bool) (value, hcl.Diagnostics) {
 		diags = append(diags, ds...)
 		if out.v = cty.StringVal(s); unknown || ds.HasErrors() {
 			out.v = cty.UnknownVal(cty.String)
+		}
+		if unknown && s != "" {
+			out.stand = &value{v: cty.StringVal(s), rng: out.rng}
 		}
 	case jsonArray:
 		vals := []cty.Value{}

@@ -305,6 +305,12 @@ func (l *jsonLoader) variables(root *jsonNode) {
 	}
 	l.eng = base
 	l.eng.env = nil
+	l.eng.user = func(name string) (string, error) {
+		if _, ok := v.decl[name]; !ok {
+			return "", nil // as in Packer; there was a warning
+		}
+		return v.get(name)
+	}
 }
 
 // outside is a value from the command line or the environment, shown in messages as a file of its own.

@@ -223,7 +223,7 @@ var shellSchema = stepSchema("the shell provisioner", append(scriptFields(func(k
 		if d.known("inline") && !d.empty("inline") && strings.HasPrefix(s.InlineShebang, "#!") {
 			d.warnf(d.at("inline_shebang"), "inline_shebang begins with #!", "It is put after #! already; write only the interpreter and its options.")
 		}
-		checkFormat(d, "env_var_format", s.EnvVarFormat)
+		checkFormat(d, "env_var_format")
 	})
 
 type fileKeys struct {
@@ -268,10 +268,10 @@ var fileSchema = stepSchema("the file provisioner", []field[fileKeys]{
 	if f.Direction == "download" && f.HasContent {
 		d.errorf(d.keyAt("content"), "content cannot be downloaded", "Set source to the path on the server.")
 	}
-	if f.Direction == "upload" && !f.Generated && d.onDisk {
+	if f.Direction == "upload" && !f.Generated && !d.pending["direction"] && !d.pending["generated"] {
 		for _, key := range []string{"source", "sources"} {
-			if d.known(key) {
-				fileCheck(d, key, d.keys[key].val)
+			if d.has(key) {
+				fileCheck(d, key, d.keys[key].val.standIn())
 			}
 		}
 	}
@@ -330,8 +330,8 @@ var powershellSchema = stepSchema("the powershell provisioner", append(scriptFie
 		if len(p.ValidExitCodes) == 0 {
 			p.ValidExitCodes = []int{0}
 		}
-		checkFormat(d, "env_var_format", p.EnvVarFormat)
-		checkFormat(d, "elevated_env_var_format", p.ElevatedEnvVarFormat)
+		checkFormat(d, "env_var_format")
+		checkFormat(d, "elevated_env_var_format")
 	})
 
 func policyCheck(d *decoder, key string, v value) {
@@ -373,7 +373,7 @@ var windowsShellSchema = stepSchema("the windows-shell provisioner", append(scri
 		if len(w.ValidExitCodes) == 0 {
 			w.ValidExitCodes = []int{0}
 		}
-		checkFormat(d, "env_var_format", w.EnvVarFormat)
+		checkFormat(d, "env_var_format")
 	})
 
 var windowsRestartSchema = stepSchema("the windows-restart provisioner", []field[WindowsRestart]{
@@ -444,7 +444,7 @@ var shellLocalSchema = stepSchema("the shell-local step", append(scriptFields(fu
 		if l.UseLinuxPathing && len(l.Inline) > 0 {
 			d.errorf(d.keyAt("use_linux_pathing"), "use_linux_pathing takes script files", "Under WSL the commands of inline cannot be handed over; put them into a file and set script.")
 		}
-		checkFormat(d, "env_var_format", l.EnvVarFormat)
+		checkFormat(d, "env_var_format")
 	})
 
 func systemCheck(d *decoder, key string, v value) {
@@ -545,8 +545,12 @@ func checksumCheck(d *decoder, key string, v value) {
 }
 
 // checkFormat wants a format with a place for the name and one for the value.
-func checkFormat(d *decoder, key, format string) {
-	if d.known(key) && strings.Count(strings.ReplaceAll(format, "%%", ""), "%s") != 2 {
+func checkFormat(d *decoder, key string) {
+	if !d.has(key) {
+		return
+	}
+	format, err := asString(d.keys[key].val.standIn().v)
+	if err == nil && format != "" && strings.Count(strings.ReplaceAll(format, "%%", ""), "%s") != 2 {
 		d.errorf(d.at(key), fmt.Sprintf("%s needs two %%s", key), "The first is the variable's name, the second its value.")
 	}
 }

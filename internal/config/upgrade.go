@@ -28,7 +28,7 @@ func Upgrade(name string, text []byte) (out []byte, notes []string, diags hcl.Di
 	u.template(root)
 	for _, name := range u.missing {
 		u.notes = append(u.notes, fmt.Sprintf("the variable %s is used and not declared: in HCL2 it has to be", name))
-		u.line("\nvariable %s {\ntype = string\n}", u.quote(identifier(name)))
+		u.line("\nvariable %s {\ntype = string\ndefault = \"\"\n}", u.quote(identifier(name)))
 	}
 	return hclwrite.Format(u.b.Bytes()), u.notes, nil
 }
@@ -40,6 +40,7 @@ type upgrader struct {
 	locals  map[string]bool   // variables that became locals, because they are made of others
 	names   map[string]string // builder name -> "ncloud.name"
 	inVar   bool
+	inStep  bool // build values exist
 	written map[string]bool // attributes of the block being written
 
 	declared map[string]bool // variables the template declares
@@ -260,6 +261,7 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 	if t := p.member("type"); p.kind == jsonObject && t != nil {
 		typ = t.text
 	}
+	u.inStep = true
 	u.open("\n%s %s {", block, u.quote(identifier(typ)))
 	var raw map[string]bool
 	lists := map[string]bool{}
@@ -499,7 +501,7 @@ func (u *upgrader) pipe(p *parse.PipeNode) (string, bool) {
 func (u *upgrader) command(c *parse.CommandNode, piped string, hasPiped bool) (string, bool) {
 	id, ok := c.Args[0].(*parse.IdentifierNode)
 	if !ok {
-		if f, ok := c.Args[0].(*parse.FieldNode); ok && len(c.Args) == 1 && len(f.Ident) == 1 && contains(runNames, f.Ident[0]) && !u.inVar {
+		if f, ok := c.Args[0].(*parse.FieldNode); ok && len(c.Args) == 1 && len(f.Ident) == 1 && contains(runNames, f.Ident[0]) && u.inStep {
 			return "build." + f.Ident[0], true
 		}
 		if p, ok := c.Args[0].(*parse.PipeNode); ok && len(c.Args) == 1 {

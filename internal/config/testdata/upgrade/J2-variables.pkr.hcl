@@ -62,7 +62,8 @@ build {
 }
 
 variable "extra" {
-  type = string
+  type    = string
+  default = ""
 }
 # notes:
 # line 5: the variable a is made of others and became a local: -var a=… no longer sets it
