@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 
 	"golang.org/x/term"
 )
@@ -23,31 +22,51 @@ func (a *app) asker() func(ctx context.Context, question string, echo bool) (str
 	return a.ask
 }
 
-// terminalMu: two builds must not ask at the same time.
-var terminalMu sync.Mutex
+// terminal is the person's end; one question is asked at a time. A read from a terminal cannot be called off: when its
+// question was given up it goes on, and what it reads then is the answer to the next question.
+var terminal = struct {
+	turn    chan struct{}
+	reads   int // under way
+	answers chan answer
+}{turn: make(chan struct{}, 1), answers: make(chan answer)}
 
-// ask asks a question and returns the answer's line. It ends with ctx; the line then typed is lost.
+type answer struct {
+	line string
+	err  error
+}
+
+// ask asks a question and returns the answer's line. It ends with ctx.
 func (a *app) ask(ctx context.Context, question string, echo bool) (string, error) {
-	terminalMu.Lock()
-	defer terminalMu.Unlock()
-	fmt.Fprintf(a.stderr, "%s ", question)
-	type answer struct {
-		line string
-		err  error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		if in, ok := a.stdin.(*os.File); ok && !echo {
-			b, err := term.ReadPassword(int(in.Fd()))
-			fmt.Fprintln(a.stderr)
-			got <- answer{string(b), err}
-			return
-		}
-		line, err := bufio.NewReader(oneByte{a.stdin}).ReadString('\n')
-		got <- answer{strings.TrimRight(line, "\r\n"), err}
-	}()
 	select {
-	case r := <-got:
+	case terminal.turn <- struct{}{}:
+		defer func() { <-terminal.turn }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	fmt.Fprintf(a.stderr, "%s ", question)
+	if in, ok := a.stdin.(*os.File); ok && !echo && term.IsTerminal(int(in.Fd())) {
+		if before, err := term.GetState(int(in.Fd())); err == nil {
+			defer term.Restore(int(in.Fd()), before) // also when nobody answers
+		}
+		terminal.reads++ // even if there is one: this one turns the echo off
+		go func() {
+			b, err := term.ReadPassword(int(in.Fd()))
+			terminal.answers <- answer{string(b), err}
+		}()
+		defer fmt.Fprintln(a.stderr)
+	} else if terminal.reads == 0 {
+		terminal.reads++
+		go func() {
+			line, err := bufio.NewReader(oneByte{a.stdin}).ReadString('\n')
+			terminal.answers <- answer{strings.TrimRight(line, "\r\n"), err}
+		}()
+	}
+	select {
+	case r := <-terminal.answers:
+		terminal.reads--
 		return r.line, r.err
 	case <-ctx.Done():
 		return "", context.Cause(ctx)

@@ -104,12 +104,9 @@ func (a *ansibleRun) way(ctx context.Context) (stop func(), err error) {
 		return stop, fmt.Errorf("open a way for ansible: %w", err)
 	}
 	go serveTunnel(l, func() (net.Conn, error) {
-		conn, under, failed := s.dial(ctx)
+		conn, failed := s.dial(ctx)
 		if failed != nil {
 			return nil, failed.Err
-		}
-		if under != nil {
-			conn = &overConn{conn, under.Close}
 		}
 		return conn, nil
 	})
@@ -117,14 +114,6 @@ func (a *ansibleRun) way(ctx context.Context) (stop func(), err error) {
 	a.host, a.port = addr.IP.String(), addr.Port
 	return func() { l.Close() }, nil
 }
-
-// overConn closes what it runs over with itself.
-type overConn struct {
-	net.Conn
-	under func() error
-}
-
-func (c *overConn) Close() error { return errors.Join(c.Conn.Close(), c.under()) }
 
 // inventory writes the inventory, unless the template brings its own.
 func (a *ansibleRun) inventory() (string, error) {

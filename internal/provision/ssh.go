@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -51,7 +50,6 @@ type sshComm struct {
 // sshConn is one connection.
 type sshConn struct {
 	client  *ssh.Client
-	under   io.Closer     // the bastion's client, if any
 	ended   chan struct{} // closed when the connection is gone
 	forward bool          // the server takes agent forwarding
 	running atomic.Int32  // commands, transfers not counted
@@ -59,9 +57,6 @@ type sshConn struct {
 
 func (c *sshConn) close() {
 	c.client.Close()
-	if c.under != nil {
-		c.under.Close()
-	}
 }
 
 func (c *sshConn) alive() bool {
@@ -225,7 +220,7 @@ func (s *sshComm) connect(ctx context.Context) error {
 
 // attempt tries once, from TCP to a command that runs.
 func (s *sshComm) attempt(ctx context.Context) (*sshConn, *ConnectError) {
-	raw, under, failed := s.dial(ctx)
+	raw, failed := s.dial(ctx)
 	if failed != nil {
 		return nil, failed
 	}
@@ -235,18 +230,12 @@ func (s *sshComm) attempt(ctx context.Context) (*sshConn, *ConnectError) {
 	var h handshake
 	client, failed := h.do(ctx, raw, s.addr, s.clientConfig(&h))
 	if failed != nil {
-		if under != nil {
-			under.Close()
-		}
 		return nil, failed
 	}
-	conn := &sshConn{client: client, under: under, ended: make(chan struct{})}
+	conn := &sshConn{client: client, ended: make(chan struct{})}
 	go func() {
 		client.Wait()
 		close(conn.ended)
-		if under != nil {
-			under.Close()
-		}
 	}()
 	if s.agent != nil && !s.c.DisableAgentForwarding {
 		conn.forward = agent.ForwardToAgent(client, s.agent.Agent) == nil
@@ -267,30 +256,20 @@ func (s *sshComm) attempt(ctx context.Context) (*sshConn, *ConnectError) {
 }
 
 // dial opens the way to the server's port: directly, through a bastion, or through a SOCKS5 proxy.
-func (s *sshComm) dial(ctx context.Context) (conn net.Conn, under io.Closer, failed *ConnectError) {
+func (s *sshComm) dial(ctx context.Context) (net.Conn, *ConnectError) {
+	if s.bastion != nil {
+		return s.bastion.dial(ctx, s.addr)
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if s.bastion != nil {
-		client, failed := s.bastion.connect(ctx)
-		if failed != nil {
-			return nil, nil, failed
-		}
-		conn, err := dialThrough(ctx, client, s.addr)
-		if err != nil {
-			client.Close()
-			return nil, nil, dialError(err, s.addr)
-		}
-		return conn, client, nil
-	}
 	if s.c.ProxyHost != "" {
-		conn, failed := s.dialProxy(ctx)
-		return conn, nil, failed
+		return s.dialProxy(ctx)
 	}
 	conn, err := s.t.Dial(ctx, "tcp", s.addr)
 	if err != nil {
-		return nil, nil, dialError(err, s.addr)
+		return nil, dialError(err, s.addr)
 	}
-	return s.limited(conn), nil, nil
+	return s.limited(conn), nil
 }
 
 func (s *sshComm) dialProxy(ctx context.Context) (net.Conn, *ConnectError) {

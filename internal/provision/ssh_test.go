@@ -537,7 +537,31 @@ func TestSSHBastion(t *testing.T) {
 			}
 		})
 	}
-	if got := jump.seen(&jump.forwards); len(got) != 3 || got[0] != s.addr() {
+	t.Run("asked once, and not hurried", func(t *testing.T) {
+		target := s.target()
+		asked := 0
+		target.Ask = func(ctx context.Context, _ string, _ bool) (string, error) {
+			asked++
+			if end, ok := ctx.Deadline(); ok && time.Until(end) < 10*handshakeTimeout {
+				t.Errorf("the person has %s to answer", time.Until(end))
+			}
+			return "123456", nil
+		}
+		comm := at(config.Bastion{Interactive: true})
+		comm.Timeout = time.Hour
+		c, err := Connect(t.Context(), comm, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Reconnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+	if got := jump.seen(&jump.forwards); len(got) != 5 || got[0] != s.addr() {
 		t.Errorf("forwarded to %q", got)
 	}
 	_, err := tryConnect(t, s.target(), at(config.Bastion{Password: "wrong-one"}))

@@ -113,6 +113,9 @@ func (s *sshComm) keepAlive(conn *sshConn) {
 		case <-conn.ended:
 		case <-answered:
 		case <-t.C:
+			if s.bastion != nil {
+				s.bastion.drop() // first: a goodbye through a dead connection would not get out
+			}
 			conn.close()
 		}
 		t.Stop()
@@ -204,6 +207,9 @@ func (s *sshComm) Close() error {
 	s.locals.close()
 	if conn != nil {
 		conn.close()
+	}
+	if s.bastion != nil {
+		s.bastion.close()
 	}
 	if s.agent != nil {
 		s.agent.conn.Close()

@@ -81,13 +81,19 @@ func dialAgent() (*sshAgent, error) {
 	return &sshAgent{agent.NewClient(conn), conn}, nil
 }
 
-// bastion is a jump host.
+// bastion is a jump host. Its connection is kept between attempts to reach the server behind it: a person who has
+// answered its questions is not asked again while the server boots.
 type bastion struct {
 	s       *sshComm
 	addr    string
 	user    string
 	signers []ssh.Signer
 	pin     HostKeyPin
+
+	turn   chan struct{} // held by who dials: one asks at a time
+	mu     sync.Mutex
+	client *ssh.Client // nil: not connected
+	closed bool
 }
 
 func newBastion(s *sshComm) (*bastion, error) {
@@ -96,7 +102,7 @@ func newBastion(s *sshComm) (*bastion, error) {
 	if port == 0 {
 		port = 22
 	}
-	b := &bastion{s: s, addr: net.JoinHostPort(c.Host, strconv.Itoa(port)), user: c.Username}
+	b := &bastion{s: s, addr: net.JoinHostPort(c.Host, strconv.Itoa(port)), user: c.Username, turn: make(chan struct{}, 1)}
 	if b.user == "" {
 		return nil, errors.New("ssh_bastion_username is not set")
 	}
@@ -116,12 +122,83 @@ func newBastion(s *sshComm) (*bastion, error) {
 	return b, nil
 }
 
+// dial opens a connection to addr from the bastion.
+func (b *bastion) dial(ctx context.Context, addr string) (net.Conn, *ConnectError) {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return nil, stageError(StageBastion, "bastion %s: %w", b.addr, context.Cause(ctx))
+	}
+	for {
+		client, kept, failed := b.login(ctx)
+		if failed != nil {
+			return nil, failed
+		}
+		dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+		conn, err := dialThrough(dialing, client, addr)
+		cancel()
+		var refused *ssh.OpenChannelError
+		switch {
+		case err == nil:
+			return conn, nil
+		case errors.As(err, &refused): // by the server behind it
+			return nil, dialError(err, addr)
+		}
+		b.drop()
+		if !kept || ctx.Err() != nil {
+			return nil, dialError(err, addr)
+		}
+	}
+}
+
+// login returns the connection to the bastion, and whether it was there before.
+func (b *bastion) login(ctx context.Context) (client *ssh.Client, kept bool, failed *ConnectError) {
+	b.mu.Lock()
+	client = b.client
+	b.mu.Unlock()
+	if client != nil {
+		return client, true, nil
+	}
+	if client, failed = b.connect(ctx); failed != nil {
+		return nil, false, failed
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		client.Close()
+		return nil, false, stageError(StageSetup, "closed meanwhile")
+	}
+	b.client = client
+	return client, false, nil
+}
+
+// drop ends the connection, and with it all that goes through it. The next dial makes a new one.
+func (b *bastion) drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.client != nil {
+		b.client.Close()
+		b.client = nil
+	}
+}
+
+// close is drop for good.
+func (b *bastion) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.drop()
+}
+
 // connect logs in at the bastion. Its errors keep their stage in the text; for the caller all are StageBastion.
 func (b *bastion) connect(ctx context.Context) (*ssh.Client, *ConnectError) {
 	wrap := func(e *ConnectError) *ConnectError {
 		return &ConnectError{Stage: StageBastion, Tried: e.Tried, Err: fmt.Errorf("bastion %s as %s: %w", b.addr, b.user, e.Err)}
 	}
-	raw, err := b.s.t.Dial(ctx, "tcp", b.addr)
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	raw, err := b.s.t.Dial(dialing, "tcp", b.addr)
 	if err != nil {
 		return nil, wrap(dialError(err, b.addr))
 	}
@@ -135,7 +212,11 @@ func (b *bastion) connect(ctx context.Context) (*ssh.Client, *ConnectError) {
 		}
 	}
 	var ask ssh.KeyboardInteractiveChallenge
-	if b.s.c.Bastion.Interactive {
+	if !b.s.c.Bastion.Interactive {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, handshakeTimeout)
+		defer cancel()
+	} else { // a person takes the time a person takes, up to ssh_timeout
 		ask = func(_, instruction string, questions []string, echos []bool) ([]string, error) {
 			answers := make([]string, len(questions))
 			for i, q := range questions {
