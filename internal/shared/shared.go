@@ -294,8 +294,6 @@ type ClaimOptions struct {
 	Say    func(format string, args ...any)
 	// Wait is how long to wait for a terraform that a dead tfbake left at work.
 	Wait time.Duration
-
-	watch time.Duration // for signs of life of another machine, with Unlock; 0: two beats
 }
 
 // Claim takes over a run that nobody works on, in a temporary directory. Bind it to the run directory afterwards. It fails with
@@ -364,7 +362,7 @@ func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
 			first, began = lock, time.Now()
 			o.Say("somebody is writing the note of run %s; waiting, at most %s", h.run, callTimeout)
 		}
-		if !o.Unlock && time.Since(began) < callTimeout && (lock.Created.IsZero() || time.Since(lock.Created) < deadAfter) {
+		if !o.Unlock && time.Since(began) < callTimeout && (lock.Created.IsZero() || clock.Now().Sub(lock.Created) < deadAfter) {
 			continue
 		}
 		o.Say("breaking the lock that a dead tfbake left on its note of run %s: lock %s", h.run, lock.ID)
@@ -377,10 +375,9 @@ func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
 
 // watchDeath waits for a sign of life of an owner on another machine; without one within two beats it counts as dead.
 func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note, stamp, error) {
-	watch := cmp.Or(o.watch, watchFor)
-	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watch)
+	o.Say("run %s is held by %s; watching for %s whether it is alive", h.run, held, watchFor)
 	select {
-	case <-time.After(watch):
+	case <-time.After(watchFor):
 	case <-ctx.Done():
 		return Note{}, stamp{}, context.Cause(ctx)
 	}
@@ -406,7 +403,7 @@ func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 		if lock, locked, err = h.probe(ctx, o.Wait); err != nil || !locked {
 			return err
 		}
-		if !h.orphaned(lock, time.Now()) {
+		if !h.orphaned(lock, clock.Now()) {
 			return &LockedError{Run: h.run, Lock: lock, who: h.who(lock)}
 		}
 	}
@@ -425,7 +422,8 @@ func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 }
 
 // orphaned tells whether the lock is for sure that of a terraform whose tfbake, the run's last owner, died long ago. Where
-// the backend does not tell when it was taken (http, pg), it may be that of somebody who uses terraform by hand.
+// the backend does not tell when it was taken (http, pg), it may be that of somebody who uses terraform by hand. A wrong clock
+// breaks it early, as -unlock does: what that terraform still makes is found by asking the API.
 func (h *Hold) orphaned(l terraform.Lock, now time.Time) bool {
 	if h.before == nil || l.Created.IsZero() {
 		return false

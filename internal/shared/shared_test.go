@@ -313,9 +313,6 @@ func TestLocksOfADeadRunner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.inState(t.Context(), func(*terraform.Terraform) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
 	// What an apply leaves that is killed: a state, and its lock. The note was being written at that moment, too.
 	s3.Set("env:/tfb-"+id+"/bakes.tfstate", []byte(`{"version":4,"terraform_version":"1.11.4","serial":3,"lineage":"x","outputs":{},"resources":[]}`))
 	stateLock, noteLock := "env:/tfb-"+id+"/bakes.tfstate.tflock", "env:/tfb-"+id+"-run/bakes.tfstate.tflock"
@@ -368,7 +365,7 @@ func TestUnlockRefusesALivingMachine(t *testing.T) {
 	h.die(t, time.Minute)
 
 	// It renews its note while it is watched.
-	o := ClaimOptions{Unlock: true, watch: time.Millisecond, Say: func(string, ...any) { h.die(t, 0) }}
+	o := ClaimOptions{Unlock: true, Say: func(string, ...any) { h.die(t, 0) }}
 	_, _, err = store.Claim(t.Context(), id, o)
 	if !errors.As(err, new(*BusyError)) || !strings.Contains(err.Error(), "runner-7") || !strings.Contains(err.Error(), "wait for it to end") {
 		t.Errorf("-unlock of a run at work elsewhere: %v", err)
