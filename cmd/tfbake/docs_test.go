@@ -82,7 +82,7 @@ const templateIntro = `# Template reference
 
 A template is Packer's: JSON with ` + "`variables`, `builders`, `provisioners` and `post-processors`" + `, or HCL2. Every key that tfbake
 knows is below; this page is generated from the table that templates are decoded by. Other keys are an error with a
-suggestion; keys that begin with ` + "`_`" + ` are comments. Several spellings of a key mean the same; the first is today's.
+suggestion; keys at the root of a template that begin with ` + "`_`" + ` are comments. Several spellings of a key mean the same; the first is today's.
 
 - **Classic or VPC**: VPC when ` + "`support_vpc`" + ` is true or a key is there that only VPC has (` + "`vpc_no`, `subnet_no`, `server_image_number`, `server_spec_code`" + `).
 - **What to boot**: on KVM ` + "`server_image_number` and `server_spec_code`" + `; on Classic and on VPC's XEN and RHV ` + "`server_image_product_code` and `server_product_code`" + `;

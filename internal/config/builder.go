@@ -146,9 +146,9 @@ var builderSchema = &schema[builder]{
 			ptr: func(b *builder) any { return &b.comm.HandshakeAttempts }, check: notNegative},
 		{name: "ssh_pty", doc: "Ask for a terminal when running commands.",
 			ptr: func(b *builder) any { return &b.comm.PTY }},
-		{name: "ssh_keep_alive_interval", def: "5s", doc: "How often to send a keep-alive.",
+		{name: "ssh_keep_alive_interval", def: "5s", off: true, doc: "How often to send a keep-alive; negative: never.",
 			ptr: func(b *builder) any { return &b.comm.KeepAliveInterval }},
-		{name: "ssh_read_write_timeout", doc: "How long a command may be silent before the connection counts as dead. Left out: for ever.",
+		{name: "ssh_read_write_timeout", doc: "How long a command may be silent before the connection counts as dead. Left out, or negative: for ever.", off: true,
 			ptr: func(b *builder) any { return &b.comm.ReadWriteTimeout }},
 		{name: "ssh_clear_authorized_keys", doc: "Remove the temporary key from the image's authorized_keys.",
 			ptr: func(b *builder) any { return &b.comm.ClearAuthorizedKeys }},
@@ -623,7 +623,8 @@ func finishCommunicator(d *decoder, b *builder) {
 		d.errorf(d.keyAt("ssh_bastion_certificate_file"), "ssh_bastion_certificate_file without its key", "Set ssh_bastion_private_key_file too.")
 	}
 	if d.has("ssh_keypair_name") && !d.has("ssh_private_key_file") && !d.has("ssh_password") && !c.AgentAuth {
-		d.errorf(d.keyAt("ssh_keypair_name"), "ssh_keypair_name without its private key", "Set ssh_private_key_file to the private key of that login key; it also decrypts root's password.")
+		d.warnf(d.keyAt("ssh_keypair_name"), "ssh_keypair_name has no effect", "Its private key is not there, so the run gets a temporary login key, as in Packer. Set ssh_private_key_file to the private key of this one; it also decrypts root's password.")
+		c.KeyPairName = ""
 	}
 	c.PrivateKeyFile, c.CertificateFile = expandHome(c.PrivateKeyFile), expandHome(c.CertificateFile)
 	j := &c.Bastion

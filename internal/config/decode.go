@@ -154,6 +154,7 @@ type field[T any] struct {
 	raw     bool   // a template that is rendered later, with values only the step has: not interpolated while loading
 	secret  bool
 	need    bool
+	off     bool         // a duration that may be negative, which switches off what it is about
 	ptr     func(*T) any // the struct's field; its type says what the key takes
 	check   func(d *decoder, key string, v value)
 }
@@ -191,6 +192,7 @@ type decoder struct {
 	keys    map[string]item // today's name -> where it was set
 	pending map[string]bool // keys whose value is not known yet
 	also    []string        // keys that belong to the block and are read elsewhere: for suggestions
+	json    bool            // read as Packer reads the JSON of a plugin: keys in any case, lists as one text with commas
 }
 
 func (d *decoder) add(sev hcl.DiagnosticSeverity, r hcl.Range, summary, format string, args ...any) {
@@ -269,6 +271,15 @@ func decode[T any](d *decoder, s *schema[T], o object) T {
 	}
 	for _, it := range o.items {
 		f, ok := byName[it.key]
+		if d.json && !ok {
+			if lower := strings.ToLower(it.key); byName[lower] != nil {
+				it.key = lower
+				f, ok = byName[lower], true
+			} else if strings.HasPrefix(it.key, "packer_") {
+				d.warnf(it.rng, fmt.Sprintf("%s has no effect", it.key), "Packer sets it for its plugins. Remove it.")
+				continue
+			}
+		}
 		if why, nop := s.nops[it.key]; nop {
 			d.warnf(it.rng, fmt.Sprintf("%s has no effect", it.key), "%s", why)
 			continue
@@ -300,6 +311,10 @@ func decode[T any](d *decoder, s *schema[T], o object) T {
 			continue
 		}
 		d.set(f.name, f.ptr(&t), it.val)
+		if p, ok := f.ptr(&t).(*time.Duration); ok && *p < 0 && !f.off {
+			d.errorf(it.val.rng, fmt.Sprintf("%s cannot be negative", it.key), "Write a duration such as \"90s\", or leave the key out.")
+			*p = 0
+		}
 		if f.check != nil {
 			f.check(d, f.name, it.val)
 		}
@@ -344,7 +359,11 @@ func (d *decoder) unknownKey(it item, what string, hints map[string]string, name
 		d.errorf(it.rng, summary, "%s", hint)
 		return ""
 	}
-	if s := suggest(it.key, append(names, d.also...)); s != "" {
+	if strings.HasPrefix(it.key, "_") {
+		d.errorf(it.rng, summary, "Comments (keys that begin with \"_\") stand at the root of the template only, as in Packer. Move it there.")
+		return ""
+	}
+	if s := suggest(it.key, append(names, d.also...)); s != "" && s != it.key {
 		d.errorf(it.rng, summary, "%s has no such key. Did you mean %q?", upperFirst(what), s)
 		return s
 	}
@@ -360,6 +379,11 @@ func (d *decoder) set(key string, p any, v value) {
 	switch p := p.(type) {
 	case *[]string:
 		*p = []string{}
+		if d.json && !isList(v.v) && v.v.Type() == cty.String && strings.Contains(v.v.AsString(), ",") {
+			*p = strings.Split(v.v.AsString(), ",")
+			d.warnf(v.rng, fmt.Sprintf("%s takes a list", key), "This is one string. It is split at its commas, into %d, as in Packer. Write a list: [\"…\"].", len(*p))
+			return
+		}
 		if !isList(v.v) {
 			s, err := asString(v.v) // one value where a list is wanted is a list of one, as in Packer
 			if err != nil {
@@ -384,6 +408,11 @@ func (d *decoder) set(key string, p any, v value) {
 		list := []value{v}
 		if isList(v.v) {
 			list = v.list()
+		} else if s, err := asString(v.v); d.json && err == nil {
+			list = nil
+			for _, part := range strings.Split(s, ",") {
+				list = append(list, value{v: cty.StringVal(part), rng: v.rng})
+			}
 		}
 		for _, e := range list {
 			n, err := asInt(e.v)
@@ -543,9 +572,6 @@ func asDuration(v cty.Value) (time.Duration, error) {
 	t, err := time.ParseDuration(s)
 	if err != nil {
 		return 0, want
-	}
-	if t < 0 {
-		return 0, fmt.Errorf("a duration cannot be negative")
 	}
 	return t, nil
 }

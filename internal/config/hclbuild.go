@@ -610,6 +610,9 @@ func (st *hclStep) override(s scope, eng engine, a *hcl.Attribute, raw map[strin
 		}
 		var out object
 		for _, o := range it.val.entries() {
+			if o.key == "type" {
+				continue // Packer overlooks it, too
+			}
 			val, ds := st.l.fill(eng, o.val, raw[o.key])
 			diags = append(diags, ds...)
 			out.items = append(out.items, item{key: o.key, rng: o.rng, val: val})

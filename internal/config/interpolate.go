@@ -396,6 +396,9 @@ func (e engine) parse(t text) (*parse.Tree, hcl.Diagnostics) {
 }
 
 func didYouMean(given string, names []string) string {
+	if len(names) == 0 {
+		return "There is none at all."
+	}
 	if s := suggest(given, names); s != "" {
 		return fmt.Sprintf("Did you mean %q?", s)
 	}
@@ -622,7 +625,7 @@ func (e engine) evalObject(n *jsonNode, raw map[string]bool) (object, hcl.Diagno
 	o := object{rng: headOf(n)}
 	var diags hcl.Diagnostics
 	for _, m := range n.members {
-		v, ds := e.evalNode(m.val, raw[m.name])
+		v, ds := e.evalNode(m.val, raw[strings.ToLower(m.name)])
 		diags = append(diags, ds...)
 		o.items = append(o.items, item{key: m.name, rng: m.key.Range(), val: v})
 	}

@@ -258,7 +258,7 @@ var provisionerMeta = &schema[stepMeta]{what: "a provisioner", fields: []field[s
 	{name: "except", doc: "Builds it does not run in.", ptr: func(m *stepMeta) any { return &m.Except }},
 	{name: "pause_before", doc: "Wait this long before it begins.", ptr: func(m *stepMeta) any { return &m.PauseBefore }},
 	{name: "timeout", doc: "How long it may take.", ptr: func(m *stepMeta) any { return &m.Timeout }},
-	{name: "max_retries", doc: "How often to try again when it fails.", ptr: func(m *stepMeta) any { return &m.MaxRetries }, check: notNegative},
+	{name: "max_retries", doc: "How often to try again when it fails.", ptr: func(m *stepMeta) any { return &m.MaxRetries }},
 	{name: "continue_on_error", doc: "Go on when it fails.", ptr: func(m *stepMeta) any { return &m.ContinueOnError }},
 	{name: "override", doc: "Keys to set differently in some builds: {build: {key: value}}.", ptr: func(m *stepMeta) any { var s string; return &s }},
 }}
@@ -270,6 +270,15 @@ var postProcessorMeta = &schema[stepMeta]{what: "a post-processor", fields: []fi
 	{name: "except", doc: "Builds it does not run after.", ptr: func(m *stepMeta) any { return &m.Except }},
 	{name: "keep_input_artifact", doc: "Keep what the step before left.", ptr: func(m *stepMeta) any { return &m.KeepInput }},
 }}
+
+func init() {
+	onlyOrExcept := func(d *decoder, m *stepMeta) {
+		if len(m.Only) > 0 && len(m.Except) > 0 {
+			d.errorf(d.keyAt("except"), "only and except cannot both be set", "Keep one of them.")
+		}
+	}
+	provisionerMeta.finish, postProcessorMeta.finish = onlyOrExcept, onlyOrExcept
+}
 
 // runsIn tells whether a step with these only and except lists belongs to the build.
 func (m stepMeta) runsIn(names ...string) bool {

@@ -36,6 +36,7 @@ func loadJSON(path string, src *source, o Options) (*Template, hcl.Diagnostics) 
 		l.errorf(root.Range(), "A template is an object", "This is %s. Begin with { and put \"builders\" inside.", root.kind)
 		return l.tmpl, finish(l.diags)
 	}
+	root.fold(jsonRoots)
 	l.roots(root)
 	l.variables(root)
 	l.tmpl.eval = func(expr string) (string, hcl.Diagnostics) {
@@ -91,6 +92,15 @@ func (l *jsonLoader) roots(root *jsonNode) {
 			l.errorf(n.Range(), "min_packer_version takes a version", "Write it as \"1.8.0\".")
 		case want.GreaterThan(version.Must(version.NewVersion(PackerVersion))):
 			l.warnf(n.Range(), fmt.Sprintf("This template asks for Packer %s", want), "tfbake reads templates as Packer %s does; what is newer may not be known.", PackerVersion)
+		}
+	}
+}
+
+// fold gives members their names as Packer knows them, where it takes them in any case.
+func (n *jsonNode) fold(names []string) {
+	for i, m := range n.members {
+		if lower := strings.ToLower(m.name); contains(names, lower) && n.member(lower) == nil {
+			n.members[i].name = lower
 		}
 	}
 }
@@ -289,7 +299,7 @@ func (l *jsonLoader) variables(root *jsonNode) {
 				continue
 			}
 			if _, ok := v.decl[e.text]; !ok {
-				l.errorf(e.Range(), fmt.Sprintf("There is no variable %q", e.text), "%s", didYouMean(e.text, order))
+				l.warnf(e.Range(), fmt.Sprintf("There is no variable %q", e.text), "%s", didYouMean(e.text, order))
 				continue
 			}
 			l.sensitive(v.values[e.text])
@@ -539,7 +549,7 @@ func noBuilds(names []string) *hcl.Diagnostic {
 // builder decodes a builder's keys into the build.
 func (l *jsonLoader) builder(build *Build, obj object) {
 	d := l.decoder(true)
-	d.also = []string{"name", "type"}
+	d.also, d.json = []string{"name", "type"}, true
 	b := decode(d, builderSchema, obj)
 	l.diags = append(l.diags, d.diags...)
 	build.Source, build.Communicator = b.Source, b.comm
@@ -689,10 +699,10 @@ func (l *jsonLoader) step(n *jsonNode, kind string, eng engine, buildName, rawNa
 		if over != nil {
 			o, ds := eng.evalObject(over, t.raw)
 			diags = append(diags, ds...)
-			obj = obj.merge(o)
+			obj = obj.merge(o.without("type")) // Packer overlooks it, too
 		}
 		d := l.decoder(onDisk)
-		d.also = metaKeys
+		d.also, d.json = metaKeys, true
 		out := t.decode(d, obj)
 		return out, append(diags, d.diags...)
 	}

@@ -25,6 +25,7 @@ func Upgrade(name string, text []byte) (out []byte, notes []string, diags hcl.Di
 		return nil, nil, diags
 	}
 	u := &upgrader{locals: map[string]bool{}, names: map[string]string{}, declared: map[string]bool{}}
+	root.fold(jsonRoots)
 	u.template(root)
 	for _, name := range u.missing {
 		u.notes = append(u.notes, fmt.Sprintf("the variable %s is used and not declared: in HCL2 it has to be", name))
@@ -40,7 +41,7 @@ type upgrader struct {
 	locals  map[string]bool   // variables that became locals, because they are made of others
 	names   map[string]string // builder name -> "ncloud.name"
 	inVar   bool
-	inStep  bool // build values exist
+	inStep  bool            // build values exist
 	written map[string]bool // attributes of the block being written
 
 	declared map[string]bool // variables the template declares
@@ -235,8 +236,9 @@ func (u *upgrader) source(b *jsonNode) string {
 	}
 	u.pending = nil
 	u.open("source %s %s {", u.quote(identifier(typ)), u.quote(name))
+	b.fold(builderSchema.names())
 	for _, m := range b.members {
-		if m.name != "type" && m.name != "name" {
+		if m.name != "type" && m.name != "name" && !strings.HasPrefix(m.name, "packer_") {
 			u.attr(u.key(m), u.value(m.val, false))
 		}
 	}
@@ -267,11 +269,17 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 	lists := map[string]bool{}
 	if t := types[typ]; t != nil {
 		raw = t.raw
+		var names []string
 		for _, k := range t.keys() {
 			lists[k.Name] = strings.HasPrefix(k.Type, "list")
+			names = append(names, k.Name)
 		}
+		p.fold(names)
 	}
 	for _, m := range p.members {
+		if strings.HasPrefix(m.name, "packer_") {
+			continue
+		}
 		switch m.name {
 		case "type":
 		case "only", "except":
@@ -299,6 +307,12 @@ func (u *upgrader) step(block string, p *jsonNode, types map[string]*stepType) {
 			}
 			u.attr("override", "{\n"+strings.Join(parts, "\n")+"\n}")
 		default:
+			if n := m.val; lists[m.name] && n.kind == jsonString && strings.Contains(n.text, ",") {
+				m.val = &jsonNode{kind: jsonArray, src: n.src, from: n.from, to: n.to}
+				for _, part := range strings.Split(n.text, ",") {
+					m.val.elems = append(m.val.elems, &jsonNode{kind: jsonString, text: part, src: n.src, from: n.from, to: n.to})
+				}
+			}
 			v := u.value(m.val, raw[m.name])
 			if lists[m.name] && m.val.kind != jsonArray {
 				v = "[" + v + "]" // HCL2 is stricter: a list of one must be a list
