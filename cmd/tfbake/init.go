@@ -112,7 +112,7 @@ func (a *app) fetchProvider(ctx context.Context, bin terraform.Binary, p config.
 	}
 	environ := append(slices.Clone(a.environ()), "TF_PLUGIN_CACHE_DIR="+cache)
 	env := terraform.Environment(terraform.EnvOptions{Environ: environ, Cwd: a.cwd, Dir: work})
-	tf, err := terraform.New(terraform.Options{Binary: bin, Dir: work, Env: env, Log: a.story})
+	tf, err := terraform.New(terraform.Options{Binary: bin, Dir: work, Env: env, Log: a.story, Hard: a.hard})
 	if err != nil {
 		return err
 	}

@@ -121,14 +121,13 @@ func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, c
 			opts.Reattach[address] = terraform.ReattachConfig{Protocol: r.Protocol, ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: r.Test, Addr: terraform.ReattachAddr(r.Addr)}
 		}
 	}
-	opts.Env = m.environment(ctx, run, client)
+	opts.Env, opts.Keys = m.environment(run), apiKeys(client)
+	opts.Hard = m.app.hard // a second signal is for terraform, too; what it was creating is then found by name
 	t, err := terraform.New(opts)
 	if err != nil {
 		stop()
 		return nil, nil, err
 	}
-	// A second signal is for terraform, too. What it was creating is then found by name.
-	context.AfterFunc(m.app.hard, t.Kill)
 	return t, stop, nil
 }
 
@@ -142,11 +141,18 @@ func clockCheck(client *ncloud.Client) func() string {
 	}
 }
 
-func (m maker) environment(ctx context.Context, run *journal.Run, client *ncloud.Client) map[string]string {
-	keys := client.Credentials(ctx)
+// apiKeys returns the variables with the client's keys, those of a server role renewed.
+func apiKeys(client *ncloud.Client) func(context.Context) map[string]string {
+	return func(ctx context.Context) map[string]string {
+		keys := client.Credentials(ctx)
+		return map[string]string{"NCLOUD_ACCESS_KEY": keys.AccessKey, "NCLOUD_SECRET_KEY": keys.SecretKey}
+	}
+}
+
+// environment is terraform's in a run directory, but for the keys.
+func (m maker) environment(run *journal.Run) map[string]string {
 	env := terraform.Environment(terraform.EnvOptions{
 		Environ: m.app.environ(), Cwd: m.app.cwd, Dir: run.Dir,
-		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey,
 		Region: run.Facts.Region, Site: run.Facts.Site, APIGateway: m.target.gateway,
 		Pass: m.app.backendEnv(run.Facts),
 	})
@@ -170,7 +176,7 @@ func (m maker) keep(ctx context.Context, run *journal.Run, p config.Platform, in
 	if _, err := provider.InstallMirror(run.Dir, flavour(p)); err != nil {
 		return fmt.Errorf("lay down the provider in %s: %w", run.Dir, err)
 	}
-	client, err := terraform.New(terraform.Options{Binary: m.terraform, Dir: run.Dir, Env: terraform.Environment(terraform.EnvOptions{Environ: m.app.environ(), Dir: run.Dir, Pass: m.app.backendEnv(run.Facts)})})
+	client, err := terraform.New(terraform.Options{Binary: m.terraform, Dir: run.Dir, Hard: m.app.hard, Env: terraform.Environment(terraform.EnvOptions{Environ: m.app.environ(), Dir: run.Dir, Pass: m.app.backendEnv(run.Facts)})})
 	if err != nil {
 		return err
 	}
@@ -312,7 +318,11 @@ func (k keys) Recall(run *journal.Run, name string) (bake.LoginKey, error) {
 	if err != nil {
 		return bake.LoginKey{}, err
 	}
-	private, err := seal.Open(k.client.Credentials(context.Background()).SecretKey, run.Facts.RunID, strings.TrimSpace(string(sealed)))
+	now := k.client.Credentials(context.Background())
+	private, err := seal.Open(now.SecretKey, run.Facts.RunID, strings.TrimSpace(string(sealed)))
+	if errors.Is(err, seal.ErrKey) && !now.Expires.IsZero() {
+		err = fmt.Errorf("it was sealed with another secret key, and the %s change in time: such a run cannot be resumed, `tfbake destroy %s` ends it", now, run.Facts.RunID)
+	}
 	return bake.LoginKey{Name: name, PrivateKey: private}, err
 }
 

@@ -154,6 +154,7 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 	a.redact.Add(keys.AccessKey, keys.SecretKey)
 	return ncloud.New(ncloud.Options{
 		Endpoint: endpoint, Credentials: keys, UserAgent: "tfbake/" + toolVersion(), Transport: a.log.transport(),
+		Renewed: func(fresh ncloud.Credentials) { a.redact.Add(fresh.AccessKey, fresh.SecretKey) },
 		Log: func(e ncloud.Event) {
 			if e.Wait == 0 {
 				story.Info("%s", e.Err)

@@ -44,7 +44,8 @@ type Options struct {
 
 	Transport http.RoundTripper // nil: a transport of the client's own, with proxies from the environment
 	UserAgent string
-	Log       func(Event) // told before every pause between attempts; may be nil; must not block
+	Log       func(Event)       // told before every pause between attempts; may be nil; must not block
+	Renewed   func(Credentials) // told keys that replace expiring ones, before they are used; may be nil
 }
 
 // Retry bounds the repetition of calls. The context's deadline bounds it further.
@@ -112,7 +113,7 @@ func New(o Options) (*Client, error) {
 			ForceAttemptHTTP2:   true,
 		}
 	}
-	return newClient(o, &keyring{now: o.Credentials}, new(atomic.Bool), new(cloudClock)), nil
+	return newClient(o, &keyring{now: o.Credentials, renewed: o.Renewed}, new(atomic.Bool), new(cloudClock)), nil
 }
 
 func newClient(o Options, keys *keyring, reached *atomic.Bool, clock *cloudClock) *Client {
@@ -184,8 +185,9 @@ func cmpOr[T comparable](v, def T) T {
 
 // keyring renews keys that expire (server role) shortly before they do.
 type keyring struct {
-	mu  sync.Mutex
-	now Credentials
+	mu      sync.Mutex
+	now     Credentials
+	renewed func(Credentials) // may be nil
 }
 
 // get returns the keys that are good at the given time, the cloud's.
@@ -194,6 +196,9 @@ func (k *keyring) get(ctx context.Context, now time.Time) Credentials {
 	defer k.mu.Unlock()
 	if k.now.renew != nil && k.now.Expires.Sub(now) < time.Minute {
 		if fresh, err := k.now.renew(ctx); err == nil {
+			if k.renewed != nil {
+				k.renewed(fresh)
+			}
 			k.now = fresh
 		} // otherwise the API will say what it thinks of the old ones
 	}

@@ -115,6 +115,8 @@ func TestExpiringKeysAreRenewed(t *testing.T) {
 	t.Parallel()
 	c, f := start(t, nil)
 	n := 0
+	var told []string
+	c.keys.renewed = func(k Credentials) { told = append(told, k.SecretKey) }
 	c.keys.now = Credentials{AccessKey: "old", SecretKey: "old", Expires: time.Now().Add(time.Second), renew: func(context.Context) (Credentials, error) {
 		n++
 		return Credentials{AccessKey: "new", SecretKey: "new", Expires: time.Now().Add(time.Hour)}, nil
@@ -124,8 +126,8 @@ func TestExpiringKeysAreRenewed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n != 1 || f.count("getRegionList") != 2 {
-		t.Errorf("renewed %d times", n)
+	if n != 1 || f.count("getRegionList") != 2 || !slices.Equal(told, []string{"new"}) {
+		t.Errorf("renewed %d times, told %q", n, told)
 	}
 }
 

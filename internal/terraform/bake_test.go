@@ -90,8 +90,8 @@ func (a account) kvm() config.Resolved {
 // options are for a directory of one build, with the provider terraform finds: the CLI configuration is the user's, if any.
 func (a account) options(dir, userConfig string, log terraform.Log) terraform.Options {
 	return terraform.Options{Binary: a.bin, Dir: dir, Log: log, Env: terraform.Environment(terraform.EnvOptions{
-		Environ: append(os.Environ(), "TF_CLI_CONFIG_FILE="+userConfig, "NCLOUD_SUPPORT_VPC=true"), Dir: dir,
-		AccessKey: a.access, SecretKey: a.secret, Region: "KR", APIGateway: a.cloud.Endpoint(),
+		Environ: append(os.Environ(), "TF_CLI_CONFIG_FILE="+userConfig, "NCLOUD_SUPPORT_VPC=true", "NCLOUD_ACCESS_KEY="+a.access, "NCLOUD_SECRET_KEY="+a.secret),
+		Dir:     dir, Region: "KR", APIGateway: a.cloud.Endpoint(),
 	})}
 }
 

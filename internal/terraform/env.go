@@ -16,8 +16,8 @@ type EnvOptions struct {
 	Cwd     string   // relative paths in Environ are taken from here, for the child works elsewhere; empty: left alone
 	Dir     string   // the run directory
 
-	// Credentials and place; an empty one keeps what Environ has. They reach terraform through the environment only.
-	AccessKey, SecretKey, Region, Site, APIGateway string
+	// Place; an empty one keeps what Environ has. For the keys see Options.Keys.
+	Region, Site, APIGateway string
 
 	Pass []string // further variables (name=value), such as a backend's AWS_ACCESS_KEY_ID
 }
@@ -79,8 +79,7 @@ func Environment(o EnvOptions) map[string]string {
 	env["CHECKPOINT_DISABLE"] = "1"
 
 	for name, value := range map[string]string{
-		"NCLOUD_ACCESS_KEY": o.AccessKey, "NCLOUD_SECRET_KEY": o.SecretKey, "NCLOUD_REGION": o.Region,
-		"NCLOUD_SITE": o.Site, "NCLOUD_API_GW": o.APIGateway,
+		"NCLOUD_REGION": o.Region, "NCLOUD_SITE": o.Site, "NCLOUD_API_GW": o.APIGateway,
 	} {
 		if value != "" {
 			env[name] = value

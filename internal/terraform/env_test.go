@@ -22,8 +22,8 @@ func TestEnvironment(t *testing.T) {
 		}}, map[string]string{
 			"PATH": "/bin", "HOME": "/home/u", "TMPDIR": "/t", "https_proxy": "http://p", "NO_PROXY": "x", "SSL_CERT_FILE": "/c", "TF_ENCRYPTION": "e=1", "NCLOUD_REGION": "SGN", "NCLOUD_API_GW": "http://gw",
 		}},
-		"credentials win": {EnvOptions{Environ: []string{"NCLOUD_ACCESS_KEY=old", "NCLOUD_SECRET_KEY=old", "NCLOUD_REGION=KR"}, AccessKey: "a", SecretKey: "s", Site: "gov"},
-			map[string]string{"NCLOUD_ACCESS_KEY": "a", "NCLOUD_SECRET_KEY": "s", "NCLOUD_REGION": "KR", "NCLOUD_SITE": "gov"}},
+		"the place wins": {EnvOptions{Environ: []string{"NCLOUD_ACCESS_KEY=a", "NCLOUD_SITE=fin", "NCLOUD_REGION=KR"}, Region: "SGN", Site: "gov"},
+			map[string]string{"NCLOUD_ACCESS_KEY": "a", "NCLOUD_REGION": "SGN", "NCLOUD_SITE": "gov"}},
 		"own gateway, no site": {EnvOptions{Environ: []string{"NCLOUD_SITE=fin"}, APIGateway: "http://127.0.0.1:1", Site: "gov"},
 			map[string]string{"NCLOUD_API_GW": "http://127.0.0.1:1"}},
 		"the user's CLI config, relative": {EnvOptions{Environ: []string{"TF_CLI_CONFIG_FILE=my.tfrc", "TF_PLUGIN_CACHE_DIR=/cache"}, Cwd: "/here"},
