@@ -287,6 +287,52 @@ func TestBake(t *testing.T) {
 	}
 }
 
+// A public IP that somebody attached to a run's server comes off it, and stays; one that terraform's server has is left alone.
+func TestPublicIPOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	for _, f := range flavours[:2] {
+		for _, description := range []string{"", "the office", other + " for the bake"} {
+			t.Run(f.String()+" "+description, func(t *testing.T) {
+				t.Parallel()
+				ctx, a := deadline(t), open(t)
+				server, err := a.build(ctx, f, run, map[string]int{"": 2, config.XEN: 7}[f.hypervisor])
+				if err != nil {
+					t.Fatal(err)
+				}
+				q := ncloud.CreatePublicIP{ServerNo: server, Description: description}
+				create, get := a.client.Classic.CreatePublicIpInstance, a.client.Classic.GetPublicIpInstanceDetail
+				if f.platform == config.VPC {
+					q.ServerNo = ""
+					create, get = a.client.VPC.CreatePublicIpInstance, a.client.VPC.GetPublicIpInstanceDetail
+				}
+				ip, err := create(ctx, q)
+				if err == nil && f.platform == config.VPC {
+					err = a.client.VPC.AssociatePublicIpWithServerInstance(ctx, ip.No, server)
+				}
+				if err = errors.Join(err, a.until(ctx, f, server, "RUN")); err != nil {
+					t.Fatal(err)
+				}
+				if ip, err = get(ctx, ip.No); err != nil || ip.ServerNo != server {
+					t.Fatalf("before: %+v, %v", ip, err)
+				}
+
+				s := sweep.Sweeper{Client: a.client, Platforms: []config.Platform{f.platform}, Except: []string{server}}
+				if found, err := s.List(ctx, run); err != nil || strings.Contains(fmt.Sprint(found), ip.No) {
+					t.Errorf("beside terraform's server: %v, %v", found, err)
+				}
+				s.Except = nil
+				if found, err := s.List(ctx, run); err != nil || !strings.Contains(fmt.Sprint(found), "which is not the run's and stays") {
+					t.Errorf("found %v, %v", found, err)
+				}
+				a.sweep(ctx, f)
+				if ip, err = get(ctx, ip.No); err != nil || ip.ServerNo != "" {
+					t.Errorf("afterwards: %+v, %v", ip, err)
+				}
+			})
+		}
+	}
+}
+
 // TestSweepAnyTime sweeps after each step of a build, also while the server is still being made, and during the image.
 func TestSweepAnyTime(t *testing.T) {
 	t.Parallel()

@@ -40,12 +40,13 @@ type Resource struct {
 	Kind     Kind            `json:"kind"`
 	Platform config.Platform `json:"platform"`
 	No       string          `json:"no"`   // a login key's is its name
-	Name     string          `json:"name"` // a public IP's is its description
+	Name     string          `json:"name"` // a public IP's is its description, or else its address
 	State    string          `json:"state,omitempty"`
 	Error    string          `json:"error,omitempty"` // why it could not be deleted, after a sweep
 
 	status, operation string
 	server            string // number of the server it is attached to
+	foreign           bool   // not the run's, only attached to its server: it comes off, and stays
 	vpc, subnet       string
 	protected         bool
 	created           time.Time // by the cloud's clock; zero: not told, as of network interfaces and VPC's ACGs
@@ -59,6 +60,9 @@ func (r Resource) String() string {
 	}
 	if r.State != "" {
 		s += " " + r.State
+	}
+	if r.foreign {
+		s += ", which is not the run's and stays"
 	}
 	if r.Error != "" {
 		s += ": " + r.Error
@@ -286,6 +290,8 @@ func next(r Resource, all []Resource) action {
 			return wait
 		case r.server != "":
 			return disassociate
+		case r.foreign:
+			return wait // never: it is in no list then
 		}
 		return remove
 	case Server:
@@ -429,7 +435,9 @@ func (s *Sweeper) list(ctx context.Context, owned, ownedText func(string) bool) 
 	if len(errs) == len(platforms) {
 		return nil, errors.Join(errs...)
 	}
-	return slices.DeleteFunc(out, func(r Resource) bool { return slices.Contains(s.Except, r.No) }), nil
+	return slices.DeleteFunc(out, func(r Resource) bool {
+		return slices.Contains(s.Except, r.No) || r.foreign && slices.Contains(s.Except, r.server)
+	}), nil
 }
 
 func (s *Sweeper) listPlatform(ctx context.Context, p config.Platform, owned, ownedText func(string) bool) ([]Resource, error) {
@@ -485,9 +493,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 	qs := []question{
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
-			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo, created: date(p.CreateDate)}, ownedText(p.Description) || owned(p.ServerName)
-			})
+			return gather(l, err, publicIP(owned, ownedText))
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := v.GetServerInstanceList(ctx, ncloud.ServerFilter{})
@@ -565,9 +571,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 	qs := []question{
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetPublicIpInstanceList(ctx, ncloud.PublicIPFilter{})
-			return gather(l, err, func(p ncloud.PublicIP) (Resource, bool) {
-				return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.ServerName), status: p.Status, operation: p.Operation, server: p.ServerNo, created: date(p.CreateDate)}, ownedText(p.Description) || owned(p.ServerName)
-			})
+			return gather(l, err, publicIP(owned, ownedText))
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetServerInstanceList(ctx, ncloud.ServerFilter{})
@@ -603,6 +607,15 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 func (s *Sweeper) member(api imageAPI) func(ncloud.MemberImage) (Resource, bool) {
 	return func(i ncloud.MemberImage) (Resource, bool) {
 		return Resource{Kind: Image, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, image: api}, s.half(i.No, i.Name, i.Status, i.StatusName)
+	}
+}
+
+// publicIP picks the public IPs that are a run's, by their descriptions, and those that somebody attached to its server.
+func publicIP(owned, ownedText func(string) bool) func(ncloud.PublicIP) (Resource, bool) {
+	return func(p ncloud.PublicIP) (Resource, bool) {
+		ours := ownedText(p.Description)
+		return Resource{Kind: PublicIP, No: p.No, Name: cmp.Or(p.Description, p.IP), status: p.Status, operation: p.Operation, server: p.ServerNo, foreign: !ours, created: date(p.CreateDate)},
+			ours || owned(p.ServerName) && p.ServerNo != ""
 	}
 }
 
