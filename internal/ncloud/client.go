@@ -138,9 +138,6 @@ func (c *Client) RegionNo() string { return c.o.RegionNo }
 // Endpoint is the base URL the client talks to.
 func (c *Client) Endpoint() string { return c.o.Endpoint }
 
-// CredentialSource says where the keys came from, for messages.
-func (c *Client) CredentialSource() string { return c.o.Credentials.Source }
-
 // Close releases idle connections.
 func (c *Client) Close() {
 	if t, ok := c.o.Transport.(interface{ CloseIdleConnections() }); ok {

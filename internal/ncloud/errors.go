@@ -198,12 +198,6 @@ func IsUnknownAction(err error) bool {
 	return ok && e.Gateway && e.HTTPStatus == 404
 }
 
-// IsThrottled tells whether there were too many requests.
-func IsThrottled(err error) bool {
-	e, ok := errors.AsType[*APIError](err)
-	return ok && e.Throttled
-}
-
 // IsAuth tells whether the keys, or their permissions, were refused.
 func IsAuth(err error) bool {
 	e, ok := errors.AsType[*APIError](err)

@@ -245,7 +245,7 @@ func TestReframe(t *testing.T) {
 			continue
 		}
 		class := ""
-		for letter, is := range map[string]bool{"t": IsTransient(e), "h": IsThrottled(e), "b": e.Busy, "u": IsUncertain(e), "a": IsAuth(e), "n": IsNotFound(e)} {
+		for letter, is := range map[string]bool{"t": IsTransient(e), "h": e.Throttled, "b": e.Busy, "u": IsUncertain(e), "a": IsAuth(e), "n": IsNotFound(e)} {
 			if is {
 				class += letter
 			}
@@ -356,7 +356,7 @@ func TestPatienceWithThrottling(t *testing.T) {
 	c, f := start(t, map[string][]any{"createInitScript": {gateway(429, "420", "Rate Limited", "")}})
 	began := time.Now()
 	_, err := c.VPC.CreateInitScript(context.Background(), CreateInitScript{Name: "a", Content: "#!/bin/sh"})
-	if !IsThrottled(err) || f.count("createInitScript") < 5 || time.Since(began) < 90*time.Millisecond {
+	if e, ok := errors.AsType[*APIError](err); !ok || !e.Throttled || f.count("createInitScript") < 5 || time.Since(began) < 90*time.Millisecond {
 		t.Errorf("%d calls in %s: %v", f.count("createInitScript"), time.Since(began), err)
 	}
 }

@@ -479,7 +479,6 @@ type CreateServer struct {
 	ZoneNo         string
 	ACGNos         []string
 	UserData       string // plain text; the client encodes it
-	InternetLine   string // not in today's API any more; kept for the old provider's schema, not sent
 	Tags           []Tag
 	VaccineInstall *bool
 }

@@ -19,7 +19,6 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,15 +98,6 @@ type ReattachConfig struct {
 type ReattachAddr struct {
 	Network string // "unix", or "tcp" where there are no such sockets
 	String  string
-}
-
-// ReattachEnv is the value of TF_REATTACH_PROVIDERS for what Reattach returned.
-func ReattachEnv(info map[string]ReattachConfig) (string, error) {
-	b, err := json.Marshal(info)
-	if err != nil {
-		return "", fmt.Errorf("write the reattach value: %w", err)
-	}
-	return string(b), nil
 }
 
 var logging sync.Mutex

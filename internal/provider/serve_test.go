@@ -179,11 +179,11 @@ func (w *workspace) write(name, content string) {
 
 func (w *workspace) reattach(info map[string]ReattachConfig) {
 	w.t.Helper()
-	v, err := ReattachEnv(info)
+	v, err := json.Marshal(info)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.env = append(w.env, "TF_REATTACH_PROVIDERS="+v)
+	w.env = append(w.env, "TF_REATTACH_PROVIDERS="+string(v))
 }
 
 func (w *workspace) command(args ...string) *exec.Cmd {

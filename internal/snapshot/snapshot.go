@@ -73,7 +73,6 @@ type Imager struct {
 	StopTimeout  time.Duration         // 15 min
 	StartTimeout time.Duration         // while the server is busy with something else; 10 min
 	ImageTimeout time.Duration         // 3 h: a Windows image with disks takes long
-	DropTimeout  time.Duration         // 15 min
 	// Missing is how long a new image may stay out of the lists before it counts as gone; 1 min.
 	Missing time.Duration
 }
@@ -325,35 +324,4 @@ func (m *Imager) Share(ctx context.Context, i Image, loginIDs []string) error {
 		return fmt.Errorf("share image %q (%s) with %s: %w", i.Name, i.No, strings.Join(loginIDs, ", "), err)
 	}
 	return nil
-}
-
-// Delete removes an image and waits until it is gone: an unfinished one nobody asked for. One that cannot be deleted yet,
-// since it is still being made, is tried again. An image that is not there is content.
-func (m *Imager) Delete(ctx context.Context, i Image) error {
-	asked := false
-	return m.Client.Wait(ctx, ncloud.WaitFor{
-		What: fmt.Sprintf("image %q (%s) to be gone", i.Name, i.No), Timeout: or(m.DropTimeout, 15*time.Minute), Progress: m.Progress,
-		Poll: func(ctx context.Context) (string, bool, error) {
-			s, err := m.look(ctx, i)
-			if ncloud.IsNotFound(err) {
-				return "", true, nil
-			}
-			if err != nil || asked {
-				return s.String(), false, err
-			}
-			switch i.Kind {
-			case ClassicMember:
-				err = m.Client.Classic.DeleteMemberServerImages(ctx, i.No)
-			case VPCMember:
-				err = m.Client.VPC.DeleteMemberServerImageInstances(ctx, i.No)
-			case VPCServer:
-				err = m.Client.VPC.DeleteServerImage(ctx, i.No)
-			}
-			asked = err == nil
-			if err != nil && judge(s) == coming && !ncloud.IsAuth(err) {
-				err = nil // refused while it is being made
-			}
-			return s.String(), false, err
-		},
-	})
 }

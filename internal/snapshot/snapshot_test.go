@@ -120,7 +120,7 @@ func start(t *testing.T, replies map[string][]string) (*Imager, *api) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &Imager{Client: c, StopTimeout: 5 * time.Second, StartTimeout: 5 * time.Second, ImageTimeout: 5 * time.Second, DropTimeout: 5 * time.Second, Missing: 50 * time.Millisecond}, a
+	return &Imager{Client: c, StopTimeout: 5 * time.Second, StartTimeout: 5 * time.Second, ImageTimeout: 5 * time.Second, Missing: 50 * time.Millisecond}, a
 }
 
 func server(status, operation string) string {
@@ -169,22 +169,22 @@ func TestStop(t *testing.T) {
 }
 
 var kinds = []struct {
-	kind                         Kind
-	create, list, detail, delete string
-	share                        string
-	items                        string // list key
-	no, name, status, op         string // field names
+	kind                 Kind
+	create, list, detail string
+	share                string
+	items                string // list key
+	no, name, status, op string // field names
 }{
-	{ClassicMember, "createMemberServerImage", "getMemberServerImageList", "getMemberServerImageList", "deleteMemberServerImages", "addMemberServerImageSharingPermission",
+	{ClassicMember, "createMemberServerImage", "getMemberServerImageList", "getMemberServerImageList", "addMemberServerImageSharingPermission",
 		"memberServerImageList", "memberServerImageNo", "memberServerImageName", "memberServerImageStatus", "memberServerImageOperation"},
-	{VPCMember, "createMemberServerImageInstance", "getMemberServerImageInstanceList", "getMemberServerImageInstanceDetail", "deleteMemberServerImageInstances", "addMemberServerImageSharingPermission",
+	{VPCMember, "createMemberServerImageInstance", "getMemberServerImageInstanceList", "getMemberServerImageInstanceDetail", "addMemberServerImageSharingPermission",
 		"memberServerImageInstanceList", "memberServerImageInstanceNo", "memberServerImageName", "memberServerImageInstanceStatus", "memberServerImageInstanceOperation"},
-	{VPCServer, "createServerImage", "getServerImageList", "getServerImageDetail", "deleteServerImage", "addServerImageSharingPermission",
+	{VPCServer, "createServerImage", "getServerImageList", "getServerImageDetail", "addServerImageSharingPermission",
 		"serverImageList", "serverImageNo", "serverImageName", "serverImageStatus", "serverImageOperation"},
 }
 
 // TestKinds runs an image of each kind through its life: started while the server is busy, answer lost, found, waited for,
-// shared, deleted.
+// shared.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds {
@@ -245,16 +245,6 @@ func TestKinds(t *testing.T) {
 				t.Errorf("share: %v, %v", err, a.forms)
 			}
 
-			// Deleting is refused while it is being made; each refusal is followed by a look (is it gone already?).
-			m, a = start(t, map[string][]string{k.delete: {"400 25018", ""}, k.detail: {image("INIT", "CREAT"), image("INIT", "CREAT"), image("CREAT", "NULL"), image("CREAT", "TERMT"), none}})
-			a.replies[k.delete] = []string{"400 25018", `"totalRows": 1`}
-			if err := m.Delete(ctx, img); err != nil || a.count(k.delete) != 2 {
-				t.Errorf("delete: %v, %d calls", err, a.count(k.delete))
-			}
-			m, a = start(t, map[string][]string{k.detail: {none}})
-			if err := m.Delete(ctx, img); err != nil || a.count(k.delete) != 0 {
-				t.Errorf("delete of nothing: %v", err)
-			}
 		})
 	}
 }

@@ -252,7 +252,7 @@ func TestBake(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := snapshot.Imager{Client: a.client, StopTimeout: 10 * time.Second, StartTimeout: 10 * time.Second, ImageTimeout: 10 * time.Second, DropTimeout: 10 * time.Second}
+			m := snapshot.Imager{Client: a.client, StopTimeout: 10 * time.Second, StartTimeout: 10 * time.Second, ImageTimeout: 10 * time.Second}
 			if err := m.Stop(ctx, f.platform, server); err != nil {
 				t.Fatal(err)
 			}
@@ -277,9 +277,7 @@ func TestBake(t *testing.T) {
 			if n := len(a.left(other)); n != theirs {
 				t.Errorf("of %d things of another run %d are left", theirs, n)
 			}
-			if err := m.Delete(ctx, img); err != nil {
-				t.Error(err)
-			}
+			a.sweep(ctx, f, sweep.HalfImage{No: img.No}) // not wanted any more
 			if images := a.cloud.Inventory().Images; len(images) != 0 {
 				t.Errorf("images: %v", images)
 			}
@@ -459,9 +457,7 @@ func (a *account) bake(f flavour, when string) (hits int) {
 		}
 	}
 	a.sweep(ctx, f)
-	if err := m.Delete(ctx, img); err != nil {
-		a.t.Fatalf("%s: %v", when, err)
-	}
+	a.sweep(ctx, f, sweep.HalfImage{No: img.No})
 	for _, s := range a.cloud.Faults() {
 		hits += s.Hits
 	}

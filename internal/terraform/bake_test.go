@@ -163,13 +163,9 @@ func embedded(t *testing.T, r config.Resolved, env map[string]string) terraform.
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	value, err := provider.ReattachEnv(info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reattach, err := terraform.ParseReattach(value)
-	if err != nil {
-		t.Fatal(err)
+	reattach := terraform.Reattach{}
+	for address, r := range info {
+		reattach[address] = terraform.ReattachConfig{Protocol: r.Protocol, ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: r.Test, Addr: terraform.ReattachAddr(r.Addr)}
 	}
 	return reattach
 }

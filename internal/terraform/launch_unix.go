@@ -56,7 +56,7 @@ func launcher(o Options, with map[string]string) (program string, env map[string
 }
 
 // logged are the commands whose output is the story; the others answer through the pipe, to terraform-exec.
-var logged = []string{"init", "plan", "apply", "destroy", "refresh"}
+var logged = []string{"init", "apply", "destroy"}
 
 // launch becomes terraform. It returns only with an error.
 func launch(program string) error {

@@ -37,19 +37,6 @@ func ReadStateFile(path string) (State, error) {
 	return s, nil
 }
 
-// StateList names the managed resources of the local state in dir, as "terraform state list" does.
-func StateList(dir string) ([]string, error) {
-	s, err := ReadState(dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, r := range s.Resources {
-		list = append(list, r.Address)
-	}
-	return list, nil
-}
-
 // StateIsEmpty tells whether the local state in dir holds no resource. sound is false when the file is damaged: then
 // nothing follows from it, and only the API knows what exists.
 func StateIsEmpty(dir string) (empty, sound bool, err error) {

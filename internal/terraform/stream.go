@@ -26,10 +26,6 @@ type event struct {
 		IDValue  string      `json:"id_value"`
 		Elapsed  float64     `json:"elapsed_seconds"`
 	} `json:"hook"`
-	Change struct {
-		Resource resourceRef `json:"resource"`
-		Action   string      `json:"action"`
-	} `json:"change"`
 	Changes struct {
 		Add       int    `json:"add"`
 		Change    int    `json:"change"`
@@ -76,7 +72,6 @@ type stream struct {
 
 	mu          sync.Mutex
 	diagnostics []Diagnostic
-	changes     []Change
 	outputs     map[string]string
 	text        []string // last lines that were no JSON
 	inFlight    map[string]work
@@ -173,8 +168,6 @@ func (s *stream) event(e event) {
 		if e.UI != "" && !strings.HasPrefix(e.UI, "1.") {
 			s.say("warning: this terraform's output has version %s; tfbake knows version 1", e.UI)
 		}
-	case "planned_change":
-		s.changes = append(s.changes, Change{Address: e.Change.Resource.Addr, Action: e.Change.Action, Name: resourceName(e.Change.Resource)})
 	case "change_summary":
 		if e.Changes.Operation == "plan" {
 			s.say("plan: %s", count(e.Changes.Add, e.Changes.Change, e.Changes.Remove, "to create", "to change", "to destroy"))

@@ -48,9 +48,6 @@ func TestRecordedRuns(t *testing.T) {
 			s, log := feed(t, b, 1<<20)
 			var got strings.Builder
 			fmt.Fprintf(&got, "%s\n", log)
-			for _, c := range s.changes {
-				fmt.Fprintf(&got, "change: %s %s (%s)\n", c.Action, c.Name, c.Address)
-			}
 			if len(s.outputs) > 0 {
 				fmt.Fprintf(&got, "outputs: %v\n", s.outputs)
 			}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/terraform-exec/tfexec"
-	tfjson "github.com/hashicorp/terraform-json"
 )
 
 // Files that terraform and we leave in a run directory.
@@ -92,15 +91,6 @@ func New(o Options) (*Terraform, error) {
 	return t, nil
 }
 
-// ParseReattach reads the value of TF_REATTACH_PROVIDERS.
-func ParseReattach(value string) (Reattach, error) {
-	var r Reattach
-	if err := json.Unmarshal([]byte(value), &r); err != nil {
-		return nil, fmt.Errorf("read the reattach value: %w", err)
-	}
-	return r, nil
-}
-
 func (t *Terraform) reattach() tfexec.ReattachInfo {
 	if len(t.o.Reattach) == 0 {
 		return nil
@@ -130,18 +120,6 @@ func (t *Terraform) Init(ctx context.Context) error {
 		err = t.UseWorkspace(ctx, t.o.Workspace)
 	}
 	return err
-}
-
-// Plan tells what Apply would do. Nothing is written.
-func (t *Terraform) Plan(ctx context.Context) ([]Change, error) {
-	s, err := t.run(ctx, "plan", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
-		_, err := tf.PlanJSON(ctx, out, tfexec.Reattach(t.reattach()), tfexec.Parallelism(t.o.Parallelism), tfexec.LockTimeout(lockTimeout(t.o)))
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.changes, nil
 }
 
 // Apply creates everything and returns the server. With an error it returns whatever the state holds, so that the caller
@@ -212,70 +190,6 @@ func (t *Terraform) remote() bool {
 		} `json:"backend"`
 	}
 	return json.Unmarshal(b, &f) == nil && f.Backend.Type != "" && f.Backend.Type != "local"
-}
-
-// PushState makes the state in file (errored.tfstate, a backup) the current one.
-func (t *Terraform) PushState(ctx context.Context, file string) error {
-	_, err := t.run(ctx, "state push", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
-		return tf.StatePush(ctx, file, tfexec.Lock(true), tfexec.LockTimeout(lockTimeout(t.o)))
-	})
-	return err
-}
-
-// Show reads the state as terraform shows it ("terraform show -json"), from whatever backend it is in. It needs the
-// provider, which State does not.
-func (t *Terraform) Show(ctx context.Context) (State, error) {
-	var shown *tfjson.State
-	_, err := t.run(ctx, "show", func(ctx context.Context, tf *tfexec.Terraform, out *lines) (err error) {
-		shown, err = tf.Show(ctx, tfexec.Reattach(t.reattach()))
-		return err
-	})
-	if err != nil {
-		return State{}, err
-	}
-	s := State{Status: StateEmpty, TerraformVersion: shown.TerraformVersion, Outputs: map[string]string{}}
-	if shown.Values == nil {
-		return s, nil
-	}
-	for name, o := range shown.Values.Outputs {
-		if v, ok := o.Value.(string); ok && !o.Sensitive {
-			s.Outputs[name] = v
-		}
-	}
-	s.Resources = shownResources(shown.Values.RootModule)
-	if len(s.Resources) > 0 {
-		s.Status = StateFilled
-	}
-	return s, nil
-}
-
-func shownResources(m *tfjson.StateModule) []Resource {
-	if m == nil {
-		return nil
-	}
-	var out []Resource
-	for _, r := range m.Resources {
-		if r.Mode != tfjson.ManagedResourceMode {
-			continue
-		}
-		res := Resource{Address: r.Address, Type: r.Type, Tainted: r.Tainted, Deposed: r.DeposedKey, Attributes: map[string]string{}}
-		var secret map[string]json.RawMessage
-		_ = json.Unmarshal(r.SensitiveValues, &secret)
-		for name, v := range r.AttributeValues {
-			switch v := v.(type) {
-			case string, bool, json.Number, float64:
-				if string(secret[name]) != "true" && !neverKept[name] {
-					res.Attributes[name] = fmt.Sprint(v)
-				}
-			}
-		}
-		res.ID = res.Attributes["id"]
-		out = append(out, res)
-	}
-	for _, c := range m.ChildModules {
-		out = append(out, shownResources(c)...)
-	}
-	return out
 }
 
 // Kill ends the running operation at once, with everything it started; what was being created then may exist and be in

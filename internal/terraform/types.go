@@ -98,7 +98,7 @@ type Diagnostic struct {
 
 // Error is a failed operation. Its text is complete: what was being done, every diagnostic, what to do next.
 type Error struct {
-	Op           string // "init", "plan", "apply", "destroy"
+	Op           string // "init", "apply", "destroy", "state pull", …
 	Diagnostics  []Diagnostic
 	Output       string // last lines of the program that were not JSON, such as a crash's
 	Err          error  // how the program ended; on cancellation context.Cause as well
@@ -107,13 +107,6 @@ type Error struct {
 	ErroredState string // path of errored.tfstate, when terraform could not write the state where it belongs
 	CrashLog     string // path of crash.log
 	Hint         string
-}
-
-// Change is one thing a plan would do.
-type Change struct {
-	Address string
-	Action  string // "create", "update", "delete", "replace", "read"
-	Name    string // in the user's words: "server"
 }
 
 // StateStatus tells what a state file is worth.
@@ -134,7 +127,7 @@ func (s StateStatus) Sound() bool { return s == StateMissing || s == StateEmpty 
 // State is what a state holds.
 type State struct {
 	Status           StateStatus
-	Path             string // the file it was read from; empty for Show
+	Path             string // the file it was read from; empty for a backend's
 	Lineage          string
 	Serial           uint64
 	TerraformVersion string
