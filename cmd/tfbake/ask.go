@@ -26,7 +26,7 @@ func (a *app) asker() func(ctx context.Context, question string, echo bool) (str
 // question was given up it goes on, and what it reads then is the answer to the next question.
 var terminal = struct {
 	turn    chan struct{}
-	reads   int // under way
+	reading bool
 	answers chan answer
 }{turn: make(chan struct{}, 1), answers: make(chan answer)}
 
@@ -46,27 +46,42 @@ func (a *app) ask(ctx context.Context, question string, echo bool) (string, erro
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	in, ok := a.stdin.(*os.File)
+	hidden := ok && !echo && term.IsTerminal(int(in.Fd()))
+	if hidden && terminal.reading {
+		// That read shows what is typed.
+		fmt.Fprint(a.stderr, "Press Enter. ")
+		if _, err := a.answer(ctx); err != nil {
+			return "", err
+		}
+	}
 	fmt.Fprintf(a.stderr, "%s ", question)
-	if in, ok := a.stdin.(*os.File); ok && !echo && term.IsTerminal(int(in.Fd())) {
+	if hidden {
 		if before, err := term.GetState(int(in.Fd())); err == nil {
 			defer term.Restore(int(in.Fd()), before) // also when nobody answers
 		}
-		terminal.reads++ // even if there is one: this one turns the echo off
-		go func() {
-			b, err := term.ReadPassword(int(in.Fd()))
-			terminal.answers <- answer{string(b), err}
-		}()
 		defer fmt.Fprintln(a.stderr)
-	} else if terminal.reads == 0 {
-		terminal.reads++
+	}
+	if !terminal.reading {
+		terminal.reading = true
 		go func() {
+			if hidden {
+				b, err := term.ReadPassword(int(in.Fd()))
+				terminal.answers <- answer{string(b), err}
+				return
+			}
 			line, err := bufio.NewReader(oneByte{a.stdin}).ReadString('\n')
 			terminal.answers <- answer{strings.TrimRight(line, "\r\n"), err}
 		}()
 	}
+	return a.answer(ctx)
+}
+
+// answer waits for what the read under way brings.
+func (*app) answer(ctx context.Context) (string, error) {
 	select {
 	case r := <-terminal.answers:
-		terminal.reads--
+		terminal.reading = false
 		return r.line, r.err
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
