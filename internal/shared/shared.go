@@ -738,6 +738,9 @@ func (h *Hold) Release(ctx context.Context) error {
 		return nil
 	}
 	h.over = true
+	if h.stop == nil { // never bound: the directory is a temporary one
+		defer os.RemoveAll(h.work)
+	}
 	there, at, err := pull(ctx, h.tf)
 	if err != nil || there.Owner == nil || there.Owner.ID != h.owner.ID {
 		return err

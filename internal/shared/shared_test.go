@@ -383,6 +383,9 @@ func TestUnlockRefusesALivingMachine(t *testing.T) {
 	if err := h.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if _, err := os.Stat(h.work); err == nil {
+		t.Errorf("%s is left", h.work)
+	}
 }
 
 // Without conditional writes nothing but the owner's name in the note keeps two apart: more than one may begin, but only
