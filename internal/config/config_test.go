@@ -127,7 +127,7 @@ func TestResolveConcurrently(t *testing.T) {
 			}()
 		}
 		wg.Wait()
-		if out, diags := tmpl.Builds[0].Steps[0].Resolve(Placeholders()); diags.HasErrors() || !strings.Contains(out.(*Shell).Inline[0], "host") {
+		if out, diags := tmpl.Builds[0].Steps[0].Resolve(placeholders()); diags.HasErrors() || !strings.Contains(out.(*Shell).Inline[0], "host") {
 			t.Errorf("%s: with placeholders: %v %v", name, out, diags)
 		}
 	}

@@ -71,7 +71,7 @@ func check(t *testing.T, text []byte, load func(Options) (*Template, hcl.Diagnos
 	for _, build := range tmpl.Builds {
 		for _, s := range build.Steps {
 			s.Resolve(testRun)
-			s.Resolve(Placeholders())
+			s.Resolve(placeholders())
 		}
 		for _, seq := range build.PostProcessors {
 			for _, s := range seq {

@@ -53,18 +53,6 @@ func runData(v RunValues) map[string]string {
 	}
 }
 
-// Placeholders are stand-ins for the run-time values, for looking at a template without running it.
-func Placeholders() RunValues {
-	p := func(name string) string { return "<" + name + ", known while the bake runs>" }
-	return RunValues{
-		BuildName: p("build name"), BuilderType: "ncloud", ID: p("server number"), Host: p("host"), Port: 22, User: p("user"),
-		Password: p("password"), ConnType: "ssh", RunUUID: p("run uuid"), SSHPublicKey: p("public key"),
-		SSHPrivateKey: p("private key"), SSHPrivateKeyFile: p("private key file"), WinRMPassword: p("password"),
-		SourceImageName: p("source image"), ImageNo: p("image number"), ImageName: p("image name"), Region: p("region"),
-		Platform: p("platform"),
-	}
-}
-
 // runNames are the names in runData, sorted.
 var runNames = func() []string {
 	var out []string

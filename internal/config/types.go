@@ -171,7 +171,6 @@ type Step struct {
 }
 
 // Resolve returns the step's finished options: a *Shell, *File, … The same value types come back for JSON and HCL2.
-// Without run-time values (validate), it is called with Placeholders().
 func (s *Step) Resolve(v RunValues) (any, hcl.Diagnostics) { return s.resolve(v) }
 
 // RunValues are known only while a build runs: build.* in HCL2, {{build `…`}} in JSON.

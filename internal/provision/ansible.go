@@ -199,10 +199,9 @@ func (a *ansibleRun) env() ([]string, error) {
 		ssh = append(ssh, "-o", "IdentitiesOnly=yes")
 	}
 	if s, ok := a.Comm.(*sshComm); ok {
-		if key := s.t.Pin.get(); key != nil {
+		if s.t.Pin.get() != nil {
 			known := filepath.Join(a.dir, "known_hosts")
-			text, _ := s.t.Pin.MarshalText()
-			if err := os.WriteFile(known, []byte("tfbake "+string(text)+"\n"), 0o600); err != nil {
+			if err := os.WriteFile(known, []byte("tfbake "+s.t.Pin.line()+"\n"), 0o600); err != nil {
 				return nil, err
 			}
 			ssh = append(ssh, "-o", "UserKnownHostsFile="+known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlias=tfbake", "-o", "StrictHostKeyChecking=yes")

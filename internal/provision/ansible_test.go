@@ -50,7 +50,7 @@ echo "askpass says: $("$SSH_ASKPASS") forced: $SSH_ASKPASS_REQUIRE"
 	if err := r.run(t); err != nil {
 		t.Fatalf("%v\n%s", err, r.story)
 	}
-	pin, _ := r.Target.Pin.MarshalText()
+	pin := r.Target.Pin.line()
 	host := regexp.QuoteMeta("target ansible_host=127.0.0.1 ansible_user=root ansible_port=" + s.addr()[len("127.0.0.1:"):])
 	for _, want := range []string{
 		`(?s)arg <-e>.*arg <packer_build_name="web">.*arg <packer_builder_type=ncloud>.*arg <--ssh-extra-args>.*arg <-o Compression=yes>.*arg <--limit>.*arg <target>.*arg <-v>.*arg <--extra-vars>.*arg <a=b c>.*arg <-i>.*arg <` + regexp.QuoteMeta(playbook) + `>`,

@@ -2,45 +2,26 @@ package provision
 
 import (
 	"crypto/subtle"
-	"encoding/base64"
-	"fmt"
 	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// HostKeyPin holds a server's host key from the first time it let us in. A resumed run restores it from its text. It
-// is safe for concurrent use; the zero value is an empty pin.
+// HostKeyPin holds a server's host key from the first time it let us in, in memory only. It is safe for concurrent use; the
+// zero value is an empty pin.
 type HostKeyPin struct {
 	mu  sync.Mutex
 	key ssh.PublicKey
 }
 
-// MarshalText returns the key as in known_hosts without the host ("ssh-ed25519 AAAA…"), or nothing when there is none.
-func (p *HostKeyPin) MarshalText() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.key == nil {
-		return nil, nil
+// line returns the key as in known_hosts without the host ("ssh-ed25519 AAAA…"), "" when there is none.
+func (p *HostKeyPin) line() string {
+	key := p.get()
+	if key == nil {
+		return ""
 	}
-	return []byte(p.key.Type() + " " + base64.StdEncoding.EncodeToString(p.key.Marshal())), nil
-}
-
-// UnmarshalText is the inverse of MarshalText.
-func (p *HostKeyPin) UnmarshalText(text []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if strings.TrimSpace(string(text)) == "" {
-		p.key = nil
-		return nil
-	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey(text)
-	if err != nil {
-		return fmt.Errorf("read pinned host key: %w", err)
-	}
-	p.key = key
-	return nil
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
 // get returns the pinned key, nil when there is none.
