@@ -232,7 +232,7 @@ type fileKeys struct {
 }
 
 var fileSchema = stepSchema("the file provisioner", []field[fileKeys]{
-	{name: "source", doc: "File or directory to send; with a trailing / the directory's content. direction = download: the path on the server.",
+	{name: "source", doc: "File or directory to send; with a trailing / the directory's content. A directory goes into a destination that exists, or else becomes it. direction = download: the path on the server.",
 		ptr: func(k *fileKeys) any { return &k.source }},
 	{name: "sources", doc: "Several of them; destination is then a directory and ends with /.",
 		ptr: func(k *fileKeys) any { return &k.Sources }},
@@ -502,7 +502,7 @@ var ansibleSchema = stepSchema("the ansible provisioner", []field[Ansible]{
 		ptr: func(a *Ansible) any { return &a.SkipVersionCheck }},
 }, nil)
 
-const noProxy = "ansible connects to the server itself; there is no proxy in between."
+const noProxy = "There is no proxy in between: ansible connects to the server itself, or, with a bastion or a SOCKS proxy, to a port of this machine that leads there. Its inventory has the address; ansible_host and ansible_port need not be set."
 
 func init() {
 	ansibleSchema.nops = map[string]string{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +13,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/hostcmd"
+	"golang.org/x/crypto/ssh"
 )
 
 // ansible runs this machine's ansible-playbook against the server, with a generated inventory.
@@ -96,7 +99,7 @@ func (a *ansibleRun) way(ctx context.Context) (stop func(), err error) {
 		}
 	}
 	s, ok := a.Comm.(*sshComm)
-	if !ok || s.bastion == nil && s.c.ProxyHost == "" && a.Target.Dial == nil {
+	if !ok || s.bastion == nil && s.c.ProxyHost == "" && (a.Target.Dial == nil || s.listensThere(ctx)) {
 		return stop, nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,6 +116,31 @@ func (a *ansibleRun) way(ctx context.Context) (stop func(), err error) {
 	addr := l.Addr().(*net.TCPAddr)
 	a.host, a.port = addr.IP.String(), addr.Port
 	return func() { l.Close() }, nil
+}
+
+// listensThere tells whether a simulated server answers at its own address, not only through our dialler. Its host key
+// decides: another SSH server of this machine may listen on all addresses.
+func (s *sshComm) listensThere(ctx context.Context) bool {
+	pin := s.t.Pin.get()
+	if host, err := netip.ParseAddrPort(s.addr); err != nil || !host.Addr().IsLoopback() || pin == nil {
+		return false
+	}
+	const look = 5 * time.Second
+	d := net.Dialer{Timeout: look}
+	conn, err := d.DialContext(ctx, "tcp", s.addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(look))
+	found := false
+	c := sshConfig(s.user, s.c.Ciphers, s.c.KeyExchangeAlgorithms)
+	c.HostKeyCallback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
+		found = sameKey(key, pin)
+		return errors.New("seen enough")
+	}
+	ssh.NewClientConn(conn, s.addr, c)
+	return found
 }
 
 // inventory writes the inventory, unless the template brings its own.
@@ -194,9 +222,9 @@ func (a *ansibleRun) env() ([]string, error) {
 	}
 	// In ssh the first word on an option counts, and ANSIBLE_SSH_ARGS come before those by which ansible, knowing of no
 	// password, would forbid its use.
-	ssh := []string{"-o", "ControlMaster=auto", "-o", "ControlPersist=10s"}
+	opts := []string{"-o", "ControlMaster=auto", "-o", "ControlPersist=10s"}
 	if !a.Communicator.AgentAuth {
-		ssh = append(ssh, "-o", "IdentitiesOnly=yes")
+		opts = append(opts, "-o", "IdentitiesOnly=yes")
 	}
 	if s, ok := a.Comm.(*sshComm); ok {
 		if s.t.Pin.get() != nil {
@@ -204,7 +232,7 @@ func (a *ansibleRun) env() ([]string, error) {
 			if err := os.WriteFile(known, []byte("tfbake "+s.t.Pin.line()+"\n"), 0o600); err != nil {
 				return nil, err
 			}
-			ssh = append(ssh, "-o", "UserKnownHostsFile="+known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlias=tfbake", "-o", "StrictHostKeyChecking=yes")
+			opts = append(opts, "-o", "UserKnownHostsFile="+known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlias=tfbake", "-o", "StrictHostKeyChecking=yes")
 		}
 		ways := []string{}
 		for i, text := range [][]byte{a.keyFromFile(), a.Target.PrivateKey} {
@@ -215,9 +243,9 @@ func (a *ansibleRun) env() ([]string, error) {
 			if err := os.WriteFile(name, text, 0o600); err != nil {
 				return nil, err
 			}
-			ssh = append(ssh, "-o", "IdentityFile="+name)
+			opts = append(opts, "-o", "IdentityFile="+name)
 			if i == 0 && a.Communicator.CertificateFile != "" {
-				ssh = append(ssh, "-o", "CertificateFile="+expandHome(a.Communicator.CertificateFile))
+				opts = append(opts, "-o", "CertificateFile="+expandHome(a.Communicator.CertificateFile))
 			}
 			ways = append(ways, "publickey")
 		}
@@ -230,12 +258,12 @@ func (a *ansibleRun) env() ([]string, error) {
 			if err := os.WriteFile(ask, []byte("#!/bin/sh\nprintf '%s\\n' \"$TFBAKE_SSH_PASSWORD\"\n"), 0o700); err != nil {
 				return nil, err
 			}
-			ssh = append(ssh, "-o", "PasswordAuthentication=yes", "-o", "KbdInteractiveAuthentication=yes", "-o", "NumberOfPasswordPrompts=1")
+			opts = append(opts, "-o", "PasswordAuthentication=yes", "-o", "KbdInteractiveAuthentication=yes", "-o", "NumberOfPasswordPrompts=1")
 			env = append(env, "TFBAKE_SSH_PASSWORD="+s.c.Password, "SSH_ASKPASS="+ask, "SSH_ASKPASS_REQUIRE=force", "DISPLAY="+firstOf(os.Getenv("DISPLAY"), "none:0"))
 		}
-		ssh = append(ssh, "-o", "PreferredAuthentications="+strings.Join(slices.Compact(ways), ","))
+		opts = append(opts, "-o", "PreferredAuthentications="+strings.Join(slices.Compact(ways), ","))
 	}
-	env = append(env, "ANSIBLE_SSH_ARGS="+strings.Join(ssh, " "), "ANSIBLE_SSH_CONTROL_PATH_DIR="+filepath.Join(a.dir, "cp"))
+	env = append(env, "ANSIBLE_SSH_ARGS="+strings.Join(opts, " "), "ANSIBLE_SSH_CONTROL_PATH_DIR="+filepath.Join(a.dir, "cp"))
 	return append(env, a.p.AnsibleEnvVars...), nil
 }
 

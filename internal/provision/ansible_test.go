@@ -4,6 +4,7 @@ package provision
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -119,6 +120,39 @@ func TestAnsibleThroughOurWay(t *testing.T) {
 	os.Remove(inventory)
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Where a simulated server listens at its own address, ansible goes there, and not where another server listens.
+func TestAnsibleDirect(t *testing.T) {
+	t.Parallel()
+	playbook := filepath.Join(t.TempDir(), "play.yml")
+	os.WriteFile(playbook, []byte("[]\n"), 0o600)
+	command := fakeAnsible(t, `for a; do test "$last" = -i && cat "$a"; last=$a; done`)
+	s, other := startServer(t), startServer(t)
+	for _, c := range []struct {
+		name   string
+		at     *testServer
+		direct bool
+	}{{"its own", s, true}, {"another server's", other, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRunner(t, s, template(t, `[{"type": "ansible", "command": `+quote(command)+`, "playbook_file": `+quote(playbook)+`}]`))
+			target := s.target()
+			target.Port = c.at.port()
+			target.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) { return net.Dial("tcp", s.addr()) }
+			comm, err := tryConnect(t, target, config.Communicator{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Comm, r.Target = comm, target
+			if err := r.run(t); err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("ansible_host=127.0.0.1 ansible_user=root ansible_port=%d\n", target.Port)
+			if strings.Contains(r.story.String(), want) != c.direct {
+				t.Errorf("direct must be %v:\n%s", c.direct, r.story)
+			}
+		})
 	}
 }
 
