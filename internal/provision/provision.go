@@ -63,7 +63,8 @@ type Communicator interface {
 	Run(ctx context.Context, c Command) (exit int, err error)
 	// Upload writes r to the file dst. size is the number of bytes, -1 when unknown; mode 0 leaves the server's default.
 	Upload(ctx context.Context, dst string, r io.Reader, size int64, mode fs.FileMode) error
-	// UploadDir copies the directory src below dst: its contents when src ends in a slash, else the directory itself.
+	// UploadDir copies the directory src below dst: its contents when src ends in a slash, else the directory itself. Over
+	// SSH, where dst does not exist, the directory becomes dst, unless ssh_file_transfer_method is sftp.
 	UploadDir(ctx context.Context, dst, src string) error
 	// Download writes the server's file src to w.
 	Download(ctx context.Context, src string, w io.Writer) error

@@ -297,7 +297,7 @@ func TestFileProvisioner(t *testing.T) {
 		{"sources", step(`"sources": ["L/run.sh", "L/conf"], "destination": "R/logs/"`), remote + "/logs/conf", "640 k=v\n", ""},
 		{"content", step(`"content": "made {{build ` + "`ID`" + `}}", "destination": "R/made"`), remote + "/made", "600 made srv-1", ""},
 		{"content into directory", step(`"content": "c", "destination": "R/"`), remote + "/pkr-file-content", "600 c", ""},
-		{"directory", step(`"source": "L/dir", "destination": "R/d1"`), remote + "/d1/dir/sub/x", "600 x", ""},
+		{"directory that becomes the destination", step(`"source": "L/dir", "destination": "R/d1"`), remote + "/d1/sub/x", "600 x", ""},
 		{"contents of a directory", step(`"source": "L/dir/", "destination": "R/d2"`), remote + "/d2/sub/x", "600 x", ""},
 		{"download", step(`"direction": "download", "source": "R/log one", "destination": "L/new/log"`), local + "/new/log", "644 log", ""},
 		{"download into directory", step(`"direction": "download", "source": "R/log one", "destination": "L/into/"`), local + "/into/log one", "644 log", ""},

@@ -45,6 +45,7 @@ type sshComm struct {
 	mu     sync.Mutex
 	conn   *sshConn // nil: not connected
 	closed bool
+	fresh  map[string]bool // uploads of directories that make their destination
 }
 
 // sshConn is one connection.

@@ -30,9 +30,60 @@ func (s *sshComm) UploadDir(ctx context.Context, dst, src string) error {
 	if err != nil {
 		return fmt.Errorf("upload %s: %w", src, err)
 	}
-	return s.transfer(ctx, fmt.Sprintf("upload %s to %s", src, dst),
-		func(c *sftp.Client) error { return sftpUploadDir(ctx, c, remoteHome(dst), files) },
-		func() error { return s.scpUploadDir(ctx, dst, files) })
+	key := src + "\x00" + dst
+	err = s.transfer(ctx, fmt.Sprintf("upload %s to %s", src, dst),
+		func(c *sftp.Client) error {
+			return s.placeDir(key, src, files, func() (bool, error) {
+				info, err := c.Stat(remoteHome(dst))
+				if errors.Is(err, fs.ErrNotExist) {
+					return false, nil
+				}
+				return err == nil && info.IsDir(), err
+			}, func(files []localFile) error { return sftpUploadDir(ctx, c, remoteHome(dst), files) })
+		},
+		func() error {
+			return s.placeDir(key, src, files, func() (bool, error) {
+				exit, err := s.Run(ctx, Command{Line: "test -d " + shellPath(dst)})
+				return exit == 0, err
+			}, func(files []localFile) error { return s.scpUploadDir(ctx, dst, files) })
+		})
+	if err == nil {
+		s.mu.Lock()
+		delete(s.fresh, key)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// placeDir sends a directory into the destination, or as the destination where none exists: so scp does, which is Packer's
+// way unless the template asks for sftp. What a first attempt found also holds for those after it, which find what it made.
+func (s *sshComm) placeDir(key, src string, files []localFile, exists func() (bool, error), send func([]localFile) error) error {
+	if s.c.FileTransferMethod == "sftp" || len(files) == 0 || !files[0].root {
+		return send(files)
+	}
+	s.mu.Lock()
+	fresh := s.fresh[key]
+	s.mu.Unlock()
+	if !fresh {
+		there, err := exists()
+		if err != nil {
+			return err
+		}
+		if there {
+			return send(files)
+		}
+		s.mu.Lock()
+		if s.fresh == nil {
+			s.fresh = map[string]bool{}
+		}
+		s.fresh[key] = true
+		s.mu.Unlock()
+	}
+	files, err := listDir(src + "/")
+	if err != nil {
+		return err
+	}
+	return send(files)
 }
 
 // Download writes the server's file src to w.
@@ -277,6 +328,7 @@ type localFile struct {
 	path string      // on this machine
 	rel  string      // below the destination, with slashes
 	mode fs.FileMode // of what a link points to
+	root bool        // it is the directory that was asked for
 }
 
 func (f localFile) open(do func(r io.Reader, size int64) error) error {
@@ -343,7 +395,7 @@ func listDir(src string) ([]localFile, error) {
 			return nil, err
 		}
 		rel = filepath.Base(abs)
-		all = append(all, localFile{abs, rel, info.Mode()})
+		all = append(all, localFile{abs, rel, info.Mode(), true})
 	}
 	return all, walk(src, rel, nil)
 }

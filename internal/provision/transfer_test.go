@@ -155,6 +155,7 @@ func TestDirectories(t *testing.T) {
 		os.Symlink("a.txt", filepath.Join(src, "link"))
 		os.Symlink(".", filepath.Join(src, "loop"))
 		remote := filepath.Join(t.TempDir(), "new", "place")
+		os.MkdirAll(remote, 0o755)
 		if err := c.UploadDir(t.Context(), remote, src); err != nil {
 			t.Fatal(err)
 		}
@@ -201,6 +202,63 @@ func TestDirectories(t *testing.T) {
 			t.Error("a pattern that matches nothing gives no error")
 		}
 	})
+}
+
+// A directory goes into a destination that exists, and becomes one that does not; with the method sftp it goes into it
+// always. A retry finds the destination that the attempt before it made.
+func TestDirectoryDestination(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, method string
+		noSFTP       bool
+		exists       bool
+		want         string
+	}{
+		{"left open", "", false, false, "a.txt"}, {"left open, existing", "", false, true, "app/a.txt"},
+		{"no sftp", "", true, false, "a.txt"}, {"no sftp, existing", "", true, true, "app/a.txt"},
+		{"scp", "scp", false, false, "a.txt"}, {"scp, existing", "scp", false, true, "app/a.txt"},
+		{"sftp", "sftp", false, false, "app/a.txt"}, {"sftp, existing", "sftp", false, true, "app/a.txt"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := exec.LookPath("scp"); err != nil && (c.method == "scp" || c.noSFTP) {
+				t.Skip("no scp here")
+			}
+			s := startServer(t, func(s *testServer) { s.noSFTP = c.noSFTP })
+			comm := connect(t, s, config.Communicator{FileTransferMethod: c.method})
+			src, remote := makeTree(t), filepath.Join(t.TempDir(), "new", "place")
+			if c.exists {
+				os.MkdirAll(remote, 0o755)
+			}
+			files, err := listDir(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// An attempt that breaks off in the middle.
+			broken := errors.New("broken off")
+			key := src + "\x00" + remote
+			err = comm.(*sshComm).placeDir(key, src, files, func() (bool, error) { return c.exists, nil }, func([]localFile) error {
+				os.MkdirAll(remote, 0o755)
+				return broken
+			})
+			if !errors.Is(err, broken) {
+				t.Fatal(err)
+			}
+			if err := comm.UploadDir(t.Context(), remote, src); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(remote, c.want)); err != nil {
+				t.Errorf("%v:\n%s", err, tree(t, remote))
+			}
+			// Now it exists.
+			if err := comm.UploadDir(t.Context(), remote, src); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(remote, "app/a.txt")); err != nil {
+				t.Errorf("the second time: %v", err)
+			}
+		})
+	}
 }
 
 func TestTransferCancelled(t *testing.T) {
