@@ -508,7 +508,7 @@ func (st *hclStep) scope(run *RunValues) scope {
 	}
 	sc := scope{extra: extra}
 	if run == nil {
-		values := Placeholders()
+		values := placeholders()
 		later := st.scope(&values)
 		sc.later = &later
 	}
@@ -735,7 +735,7 @@ func (l *hclLoader) fill(eng engine, v value, keep bool) (value, hcl.Diagnostics
 	switch t := v.v.Type(); {
 	case !v.v.IsKnown():
 		if v.stand != nil {
-			values := Placeholders()
+			values := placeholders()
 			eng.run, eng.guess = &values, true
 			var w value
 			w, diags = l.fill(eng, *v.stand, keep)

@@ -53,6 +53,18 @@ func runData(v RunValues) map[string]string {
 	}
 }
 
+// placeholders are stand-ins for the run-time values, for looking at a template without running it.
+func placeholders() RunValues {
+	p := func(name string) string { return "<" + name + ", known while the bake runs>" }
+	return RunValues{
+		BuildName: p("build name"), BuilderType: "ncloud", ID: p("server number"), Host: p("host"), Port: 22, User: p("user"),
+		Password: p("password"), ConnType: "ssh", RunUUID: p("run uuid"), SSHPublicKey: p("public key"),
+		SSHPrivateKey: p("private key"), SSHPrivateKeyFile: p("private key file"), WinRMPassword: p("password"),
+		SourceImageName: p("source image"), ImageNo: p("image number"), ImageName: p("image name"), Region: p("region"),
+		Platform: p("platform"),
+	}
+}
+
 // runNames are the names in runData, sorted.
 var runNames = func() []string {
 	var out []string
@@ -223,7 +235,7 @@ func (e engine) tryParts(t text, tree *parse.Tree) (diags hcl.Diagnostics) {
 
 // standIn is what a text that waits for run-time values may look like; "" where that cannot be told.
 func (e engine) standIn(tree *parse.Tree) string {
-	values := Placeholders()
+	values := placeholders()
 	e.run = &values
 	out, err := e.execute(tree)
 	if err != nil {
