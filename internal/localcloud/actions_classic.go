@@ -187,7 +187,7 @@ func createClassicServers(r *request, p *struct {
 			return reply{}, err
 		}
 		model.MemberImageNo, model.SourceImageNo, model.OS = i.No, i.No, i.OS
-		extra = i.ExtraDisks
+		extra = i.contents()
 	} else {
 		if p.ImageProduct == "" {
 			return reply{}, errMissing("serverImageProductCode or memberServerImageNo")

@@ -1,12 +1,13 @@
 package localcloud
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// Block storage and snapshots. A simulated disk has a size, a state and a place, but no files: guests do not see it.
-// Images and snapshots remember which disks belong to them.
+// Block storage and snapshots. What a guest writes to an additional disk is in disks/<no> of the cloud's directory, which
+// is copied into images (images/<no>/disk-<order>) and snapshots, and from there into new disks.
 
 func init() {
 	handle("vserver", "createBlockStorageInstance", createVPCDisk)
@@ -219,6 +220,7 @@ func createVPCDisk(r *request, p *struct {
 		if d.VolumeType == "" {
 			d.VolumeType = snap.VolumeType
 		}
+		d.Source = filepath.Join("snapshots", snap.No)
 		if d.SizeGB == 0 {
 			d.SizeGB = snap.SizeGB
 		}
@@ -251,7 +253,7 @@ func createVPCDisk(r *request, p *struct {
 		d.DetailType = "SSD"
 		r.newDisk(d, p.Name, p.Desc, p.Zone)
 		d.set("INIT", "NULL", "initialized")
-		d.after(r.latency.Disk, step{Status: "CREAT", Op: "NULL", StatusName: "detached"})
+		d.after(r.latency.Disk, step{Status: "CREAT", Op: "NULL", StatusName: "detached", Job: d.prepare()})
 		return r.diskRows([]*disk{d}), nil
 	}
 
@@ -322,7 +324,7 @@ func (r *request) attachNew(d *disk, s *server, status string) {
 	d.ServerNo, d.Device = s.No, r.freeDevice(s)
 	d.set("INIT", "NULL", "initialized")
 	d.after(r.latency.Disk/2, step{Status: status, Op: "ATTAC", StatusName: "attaching"})
-	d.after(r.latency.Disk, step{Status: "ATTAC", Op: "NULL", StatusName: "attached"})
+	d.after(r.latency.Disk, step{Status: "ATTAC", Op: "NULL", StatusName: "attached", Job: d.prepare()})
 	r.setup(s)
 }
 
@@ -462,6 +464,14 @@ func createSnapshot(r *request, p *struct {
 	r.st.Snapshots[s.No] = s
 	r.touch(s)
 	return rowsOf("blockStorageSnapshotInstanceList", []snapshotRow{s.row()}), nil
+}
+
+// prepare names the job that fills a new disk, if one is needed.
+func (d *disk) prepare() string {
+	if d.Source == "" {
+		return ""
+	}
+	return jobPrepare
 }
 
 func (d *disk) typeCode() string {

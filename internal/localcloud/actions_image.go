@@ -1,6 +1,7 @@
 package localcloud
 
 import (
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -408,6 +409,20 @@ func (r *request) imageRows(kind string, list ...*image) reply {
 		rows = append(rows, i.serverRow())
 	}
 	return rowsOf("serverImageList", rows)
+}
+
+// diskDir is where the content of an image's additional disk is, below the cloud's directory.
+func (i *image) diskDir(d imageDisk) string {
+	return filepath.Join("images", i.No, "disk-"+strconv.FormatInt(d.Order, 10))
+}
+
+// contents lists the additional disks of a server made from the image.
+func (i *image) contents() []imageDisk {
+	list := slices.Clone(i.ExtraDisks)
+	for n := range list {
+		list[n].source = i.diskDir(list[n])
+	}
+	return list
 }
 
 // disks counts what the image holds once it is made: number and bytes, the boot disk included.

@@ -280,7 +280,8 @@ func (r *request) begin(s *server, extra []imageDisk) {
 	}
 	r.addDisk(s, root, "")
 	for _, d := range extra {
-		r.addDisk(s, &disk{ServerNo: s.No, SizeGB: d.SizeGB, DetailType: detailType(d.VolumeType), VolumeType: d.VolumeType, Hypervisor: s.Hypervisor, SnapshotNo: d.SnapshotNo}, "")
+		r.addDisk(s, &disk{ServerNo: s.No, SizeGB: d.SizeGB, DetailType: detailType(d.VolumeType), VolumeType: d.VolumeType, Hypervisor: s.Hypervisor, SnapshotNo: d.SnapshotNo,
+			Source: d.source}, "")
 	}
 }
 

@@ -1,6 +1,7 @@
 package localcloud
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -191,7 +192,7 @@ func (r *request) chooseVPCImage(p *vpcServerParams) (server, []imageDisk, *apiE
 		}
 		s, err := r.fromProducts(i.ImageProduct, p.Product, p.Fee)
 		s.MemberImageNo, s.SourceImageNo, s.OS = i.No, i.No, i.OS
-		return s, i.ExtraDisks, err
+		return s, i.contents(), err
 	}
 	s, err := r.fromProducts(p.ImageProduct, p.Product, p.Fee)
 	return s, nil, err
@@ -249,7 +250,7 @@ func (r *request) fromServerImage(p *vpcServerParams) (server, []imageDisk, *api
 			return s, nil, errInvalid("serverImageNo [%s] is not created", i.No)
 		}
 		s.ImageProduct, s.ImageName, s.Hypervisor, s.DiskGB, s.OS, s.SourceImageNo = i.ImageProduct, i.ImageName, i.Hypervisor, i.DiskGB, i.OS, i.No
-		extra = i.ExtraDisks
+		extra = i.contents()
 	} else {
 		return s, nil, errNoSuch("serverImageNo", p.ImageNo)
 	}
@@ -374,6 +375,7 @@ func (r *request) mapDisks(m []mappingParam, model server, extra []imageDisk) ([
 				return nil, errNoSuch("snapshotInstanceNo", q.Snapshot)
 			}
 			d.SizeGB = max(d.SizeGB, snap.SizeGB)
+			d.source = filepath.Join("snapshots", snap.No)
 		}
 		if d.VolumeType == "" {
 			d.VolumeType = "CB1"

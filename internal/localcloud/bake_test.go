@@ -49,6 +49,21 @@ func TestBakeWithRealGuests(t *testing.T) {
 	if got := run(no, "mkdir -p /opt/app && echo baked > /opt/app/version && chmod 640 /opt/app/version && hostname"); got != "baked" {
 		t.Errorf("hostname = %q", got)
 	}
+	// A disk attached to the running server is there, and belongs to the image with what is on it.
+	disk := *must(c.vserver.CreateBlockStorageInstance(&vserver.CreateBlockStorageInstanceRequest{BlockStorageSize: p(int32(20)), ZoneCode: p("KR-1"), BlockStorageVolumeTypeCode: p("CB1")}))(t).BlockStorageInstanceList[0].BlockStorageInstanceNo
+	diskIs := func(status string) {
+		t.Helper()
+		eventually(t, "disk "+status, func() bool {
+			d := must(c.vserver.GetBlockStorageInstanceDetail(&vserver.GetBlockStorageInstanceDetailRequest{BlockStorageInstanceNo: &disk}))(t).BlockStorageInstanceList[0]
+			return *d.BlockStorageInstanceStatus.Code+"/"+*d.BlockStorageInstanceOperation.Code == status
+		})
+	}
+	diskIs("CREAT/NULL")
+	must(c.vserver.AttachBlockStorageInstance(&vserver.AttachBlockStorageInstanceRequest{ServerInstanceNo: &no, BlockStorageInstanceNo: &disk}))(t)
+	diskIs("ATTAC/NULL")
+	if got := run(no, "mkfs.ext4 -q /dev/vdb && mkdir /data && mount /dev/vdb /data && echo filled > /data/f && chown 33 /data/f && echo UUID=$(blkid -s UUID -o value /dev/vdb) /data ext4 defaults 0 2 >> /etc/fstab; lsblk -no NAME,SIZE,MOUNTPOINT"); got != "vda    10G\n└─vda2 10G /\nvdb    20G /data" {
+		t.Errorf("lsblk: %q", got)
+	}
 	must(c.vserver.StopServerInstances(&vserver.StopServerInstancesRequest{ServerInstanceNoList: strs(no)}))(t)
 	c.waitVPC(no, "NSTOP/NULL")
 	img := must(c.vserver.CreateServerImage(&vserver.CreateServerImageRequest{ServerInstanceNo: &no, ServerImageName: p("real-image")}))(t).ServerImageList[0].ServerImageNo
@@ -72,6 +87,20 @@ func TestBakeWithRealGuests(t *testing.T) {
 	})
 	if got := run(two, "cat /opt/app/version; stat -c %a /opt/app/version; hostname"); got != "baked\n640\nsecond" {
 		t.Errorf("on the second server: %q", got)
+	}
+	if got := run(two, "cat /data/f; stat -c %u /data/f; findmnt -no SOURCE /data; echo second > /data/f"); got != "filled\n33\n/dev/vdb" {
+		t.Errorf("the disk of the second server: %q", got)
+	}
+	// The first server's disk outlived it, and is what it was.
+	must(c.vserver.AttachBlockStorageInstance(&vserver.AttachBlockStorageInstanceRequest{ServerInstanceNo: &two, BlockStorageInstanceNo: &disk}))(t)
+	diskIs("ATTAC/NULL")
+	if got := run(two, "umount /data; mount /dev/vdc /data && cat /data/f"); got != "filled" {
+		t.Errorf("the first server's disk: %q", got)
+	}
+	must(c.vserver.DetachBlockStorageInstances(&vserver.DetachBlockStorageInstancesRequest{BlockStorageInstanceNoList: strs(disk)}))(t)
+	diskIs("CREAT/NULL")
+	if got := run(two, "ls /data; ls /dev/vd?; mount -a; cat /data/f"); got != "/dev/vda\n/dev/vdb\nsecond" {
+		t.Errorf("after the disk was detached: %q", got)
 	}
 	// A guest that shuts itself down is stopped.
 	run(two, "shutdown -h now || true")

@@ -6,7 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/tfbake/tfbake/internal/localcloud/guest"
 )
 
 // Objects change by themselves: an API call sets a state and queues the steps that follow (phase.Next). settle applies
@@ -16,7 +20,7 @@ import (
 
 // Jobs a step may wait for.
 const (
-	jobPrepare  = "prepare"  // server: lay out its files, fresh or from its image
+	jobPrepare  = "prepare"  // server: lay out its files and its disks', fresh or from its image; disk: from its snapshot
 	jobShutdown = "shutdown" // server: stop the guest
 	jobReboot   = "reboot"   // server: restart the guest
 	jobCapture  = "capture"  // image: copy the server's files
@@ -48,6 +52,7 @@ func (c *Cloud) settle() {
 		}
 	}
 	c.syncListeners()
+	c.syncDisks()
 	c.saveIfDirty()
 
 	next := now.Add(time.Hour)
@@ -209,6 +214,7 @@ func (c *Cloud) remove(t thing) {
 		c.releaseSource(t)
 	case *disk:
 		delete(c.st.Disks, t.No)
+		c.wipe(c.diskDir(t.No))
 	case *snapshot:
 		delete(c.st.Snapshots, t.No)
 		c.wipe(c.snapshotDir(t.No))
@@ -244,6 +250,7 @@ func without[T any](list []T, drop func(T) bool) []T {
 
 func (c *Cloud) guestDir(no string) string    { return filepath.Join(c.dir, "guests", no) }
 func (c *Cloud) imageDir(no string) string    { return filepath.Join(c.dir, "images", no) }
+func (c *Cloud) diskDir(no string) string     { return filepath.Join(c.dir, "disks", no) }
 func (c *Cloud) snapshotDir(no string) string { return filepath.Join(c.dir, "snapshots", no) }
 
 // wipe removes a directory in the background. It is renamed first, so that a number used again never meets old files.
@@ -296,7 +303,20 @@ func (c *Cloud) jobWork(t thing, kind string) func() error {
 		m := c.machines[t.No]
 		switch kind {
 		case jobPrepare:
-			return func() error { return c.layOut(dir, osName, source, from) }
+			var disks []func() error
+			for _, d := range sorted(c.st.Disks) {
+				if d.ServerNo == t.No {
+					disks = append(disks, c.fillDisk(d))
+				}
+			}
+			return func() error {
+				for _, fill := range disks {
+					if err := fill(); err != nil {
+						return err
+					}
+				}
+				return c.layOut(dir, osName, source, from)
+			}
 		case jobShutdown:
 			if m == nil {
 				return func() error { return nil }
@@ -331,13 +351,38 @@ func (c *Cloud) jobWork(t thing, kind string) func() error {
 		if t.SnapshotNo != "" {
 			from = c.snapshotDir(t.SnapshotNo)
 		}
-		return func() error { return c.copyRoot(c.imageDir(t.No), from) }
+		type pair struct{ dst, src string }
+		var disks []pair
+		for _, d := range t.ExtraDisks {
+			switch {
+			case d.DiskNo != "":
+				disks = append(disks, pair{t.diskDir(d), c.diskDir(d.DiskNo)})
+			case d.SnapshotNo != "":
+				disks = append(disks, pair{t.diskDir(d), c.snapshotDir(d.SnapshotNo)})
+			}
+		}
+		return func() error {
+			if err := c.copyRoot(c.imageDir(t.No), from); err != nil {
+				return err
+			}
+			for _, d := range disks {
+				if err := c.hv.CopyDisk(filepath.Join(c.dir, d.dst), d.src); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 	case *snapshot:
 		d := c.st.Disks[t.DiskNo]
-		if d == nil || !d.Root {
+		if d == nil {
 			return func() error { return nil }
 		}
+		if !d.Root {
+			return func() error { return c.copyDisk(c.snapshotDir(t.No), c.diskDir(d.No)) }
+		}
 		return func() error { return c.copyRoot(c.snapshotDir(t.No), c.guestDir(d.ServerNo)) }
+	case *disk:
+		return c.fillDisk(t)
 	}
 	panic(fmt.Sprintf("localcloud: no job %q for %T", kind, t))
 }
@@ -373,9 +418,55 @@ func (c *Cloud) copyRoot(dst, src string) error {
 	return os.Rename(part, dst)
 }
 
+// fillDisk returns the work of copying what a new disk begins with. c.mu is held.
+func (c *Cloud) fillDisk(d *disk) func() error {
+	if d.Source == "" {
+		return func() error { return nil }
+	}
+	dst, src := c.diskDir(d.No), filepath.Join(c.dir, d.Source)
+	return func() error { return c.copyDisk(dst, src) }
+}
+
+func (c *Cloud) copyDisk(dst, src string) error {
+	if err := os.RemoveAll(dst); err != nil {
+		return err
+	}
+	return c.hv.CopyDisk(dst, src)
+}
+
+// disksOf lists the additional disks that a server's system sees. A disk that is being attached is seen when it is, but
+// those of a server that boots from the start.
+func (c *Cloud) disksOf(no string, booting bool) []guest.Disk {
+	var list []guest.Disk
+	for _, d := range sorted(c.st.Disks) {
+		if d.ServerNo == no && !d.Root && d.Device != "" && (booting || d.Status == "ATTAC") {
+			list = append(list, guest.Disk{Device: d.Device, SizeGB: d.SizeGB, Dir: c.diskDir(d.No)})
+		}
+	}
+	return list
+}
+
+// syncDisks tells running guests which disks they have.
+func (c *Cloud) syncDisks() {
+	for no, m := range c.machines {
+		list := c.disksOf(no, false)
+		for _, d := range c.disksOf(no, true) {
+			if slices.Contains(m.disks, d) && !slices.Contains(list, d) {
+				list = append(list, d) // seen since the boot, or being detached
+			}
+		}
+		slices.SortFunc(list, func(a, b guest.Disk) int { return strings.Compare(a.Device, b.Device) })
+		if !slices.Equal(list, m.disks) {
+			m.disks = list
+			m.SetDisks(list)
+		}
+	}
+}
+
 // running is a booted guest.
 type running struct {
 	machine
+	disks    []guest.Disk
 	ready    time.Time // connections are taken from then on
 	stopping bool      // the API is shutting it down
 }
@@ -387,12 +478,21 @@ func (c *Cloud) boot(s *server) {
 	}
 	r := &running{ready: time.Now().Add(c.latency.SSHDelay)}
 	no := s.No
+	r.disks = c.disksOf(no, true)
+	slices.SortFunc(r.disks, func(a, b guest.Disk) int { return strings.Compare(a.Device, b.Device) })
+	rootDevice := "/dev/xvda"
+	for _, d := range c.st.Disks {
+		if d.ServerNo == no && d.Root {
+			rootDevice = d.Device
+		}
+	}
 	m, err := c.hv.Boot(c.ctx, machineConfig{Dir: c.guestDir(no), Hostname: s.Name, OS: s.OS, RootPassword: s.RootPassword, UserData: s.UserData,
 		FirstBoot: !s.BootedOnce, Log: c.logWriter("guest " + no + ": "),
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return c.dialFromGuest(ctx, no, network, addr)
 		},
 		OnPowerOff: func(reboot bool) { go c.poweredOff(no, r, reboot) },
+		RootDevice: rootDevice, RootGB: s.DiskGB, Disks: r.disks,
 	})
 	if err != nil {
 		c.fail(s, fmt.Errorf("guest does not boot: %w", err))

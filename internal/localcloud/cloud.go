@@ -216,6 +216,7 @@ func (c *Cloud) removeLeftovers() {
 		c.guestDir(""):    func(no string) bool { return c.st.Servers[no] != nil },
 		c.imageDir(""):    func(no string) bool { return c.st.Images[no] != nil },
 		c.snapshotDir(""): func(no string) bool { return c.st.Snapshots[no] != nil },
+		c.diskDir(""):     func(no string) bool { return c.st.Disks[no] != nil },
 	} {
 		entries, _ := os.ReadDir(dir) // not there yet: nothing to delete
 		for _, e := range entries {

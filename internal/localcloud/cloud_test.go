@@ -25,6 +25,8 @@ import (
 	sdkvpc "github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vpc"
 	"github.com/NaverCloudPlatform/ncloud-sdk-go-v2/services/vserver"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/tfbake/tfbake/internal/localcloud/guest"
 )
 
 // fakeGuests stands in for package guest: a root is a directory with a file, a guest answers connections with a line
@@ -42,6 +44,8 @@ func (f *fakeGuests) NewRoot(dir, osName string) error {
 }
 
 func (f *fakeGuests) CopyRoot(dst, src string) error { return os.CopyFS(dst, os.DirFS(src)) }
+
+func (f *fakeGuests) CopyDisk(string, string) error { return nil }
 
 func (f *fakeGuests) Boot(_ context.Context, c machineConfig) (machine, error) {
 	if _, err := os.Stat(filepath.Join(c.Dir, "os")); err != nil {
@@ -78,6 +82,7 @@ func (g *fakeGuest) ServeConn(conn net.Conn, port int) {
 	io.Copy(conn, conn)
 }
 
+func (g *fakeGuest) SetDisks([]guest.Disk)          {}
 func (g *fakeGuest) Shutdown(context.Context) error { g.Kill(); return nil }
 func (g *fakeGuest) Reboot(context.Context) error   { g.Kill(); return nil }
 func (g *fakeGuest) Kill() {

@@ -13,6 +13,7 @@ import (
 type hypervisor interface {
 	NewRoot(dir, os string) error
 	CopyRoot(dst, src string) error
+	CopyDisk(dst, src string) error
 	Boot(ctx context.Context, c machineConfig) (machine, error)
 }
 
@@ -21,6 +22,7 @@ type machine interface {
 	ServeConn(conn net.Conn, port int)
 	Shutdown(ctx context.Context) error
 	Reboot(ctx context.Context) error
+	SetDisks(list []guest.Disk)
 	Kill()
 }
 
@@ -31,6 +33,9 @@ type machineConfig struct {
 	Dial                                      func(ctx context.Context, network, addr string) (net.Conn, error)
 	OnPowerOff                                func(reboot bool)
 	Log                                       io.Writer
+	RootDevice                                string
+	RootGB                                    int64
+	Disks                                     []guest.Disk
 }
 
 // guests is the hypervisor made of package guest.
@@ -38,10 +43,12 @@ type guests struct{}
 
 func (guests) NewRoot(dir, os string) error   { return guest.NewRoot(dir, os) }
 func (guests) CopyRoot(dst, src string) error { return guest.CopyRoot(dst, src) }
+func (guests) CopyDisk(dst, src string) error { return guest.CopyDisk(dst, src) }
 
 func (guests) Boot(ctx context.Context, c machineConfig) (machine, error) {
 	g, err := guest.Boot(ctx, guest.Config{Dir: c.Dir, Hostname: c.Hostname, OS: c.OS, RootPassword: c.RootPassword, UserData: c.UserData,
-		FirstBoot: c.FirstBoot, Dial: c.Dial, OnPowerOff: c.OnPowerOff, Log: c.Log})
+		FirstBoot: c.FirstBoot, Dial: c.Dial, OnPowerOff: c.OnPowerOff, Log: c.Log,
+		RootDevice: c.RootDevice, RootGB: c.RootGB, Disks: c.Disks})
 	if err != nil {
 		return nil, err // not g: a nil *Guest in the interface would not be nil
 	}

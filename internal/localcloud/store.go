@@ -110,6 +110,7 @@ type disk struct {
 	Hypervisor             string
 	Protected              bool
 	SnapshotNo             string
+	Source                 string // below the cloud's directory: what a new disk is a copy of
 }
 
 type snapshot struct {
@@ -167,6 +168,7 @@ type imageDisk struct {
 	VolumeType string
 	DiskNo     string // its files are in images/<no>/disk-<order>
 	SnapshotNo string
+	source     string // for a server that is being made: disk.Source
 }
 
 type vpcNet struct {
@@ -371,7 +373,7 @@ func loadState(dir string, cat *catalogue) (*state, error) {
 }
 
 // save writes state.json through a temporary file and a rename, so that a reader or a restart after SIGKILL sees the
-// old or the new state, never half. It does not sync: the simulation promises to survive its process, not the machine.
+// old or the new state, never half.
 func (s *state) save(dir string) error {
 	s.Saved = time.Now()
 	b, err := json.Marshal(s)
@@ -379,7 +381,13 @@ func (s *state) save(dir string) error {
 		return err
 	}
 	tmp := filepath.Join(dir, "state.json.tmp")
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	// Synced, so that after a power cut the name is not that of an empty file.
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(dir, "state.json"))

@@ -35,13 +35,12 @@ func init() {
 	register(cmdDirname, "dirname")
 	register(cmdMktemp, "mktemp", "tempfile")
 	register(cmdDu, "du")
-	register(cmdDf, "df")
 	register(cmdFind, "find")
 	register(cmdInstall, "install")
 	register(cmdTruncate, "truncate", "fallocate")
 	register(cmdDd, "dd")
 	register(cmdFile, "file")
-	register(func(p *proc) int { p.g.disk.flush(); return 0 }, "sync")
+	register(func(p *proc) int { p.g.tree.flush(); return 0 }, "sync")
 	register(cmdTree, "tree")
 	register(cmdShred, "shred")
 }
@@ -485,7 +484,7 @@ func cmdMv(p *proc) int {
 				p.v.Rename(p.abs(to), p.abs(to)+"~")
 			}
 		}
-		if err := p.v.Rename(p.abs(s), p.abs(to)); err != nil {
+		if err := p.v.move(p.abs(s), p.abs(to)); err != nil {
 			code = p.fail("cannot move '%s' to '%s': %s", s, to, why(err))
 			continue
 		}
@@ -977,6 +976,8 @@ func cmdStat(p *proc) int {
 			kind = "directory"
 		case fi.mode&fs.ModeSymlink != 0:
 			kind = "symbolic link"
+		case fi.mode&fs.ModeDevice != 0 && fi.mode&fs.ModeCharDevice == 0:
+			kind = "block special file"
 		case fi.mode&fs.ModeDevice != 0:
 			kind = "character special file"
 		case fi.Size() == 0:
@@ -1237,43 +1238,6 @@ func cmdDu(p *proc) int {
 		show(grand, "total")
 	}
 	return code
-}
-
-func cmdDf(p *proc) int {
-	o, ok := p.parse("hTPkmiaxt:x:", "human-readable=h print-type=T portability=P output? type:=t local total block-size:=B", false)
-	if !ok {
-		return 1
-	}
-	for _, n := range o.rest {
-		if !p.v.exists(p.abs(n)) && !strings.HasPrefix(n, "/dev/") {
-			return p.fail("%s: No such file or directory", n)
-		}
-	}
-	p.v.disk.mu.Lock()
-	size, used := p.v.limit, p.v.used
-	p.v.disk.mu.Unlock()
-	num := func(n int64) string {
-		switch {
-		case o.has("h"):
-			return humanSize(n)
-		case o.has("m"):
-			return strconv.FormatInt(n>>20, 10)
-		}
-		return strconv.FormatInt(n>>10, 10)
-	}
-	title, typ := "1K-blocks", ""
-	if o.has("h") {
-		title = "Size"
-	}
-	if o.has("T") {
-		typ = " Type"
-	}
-	p.printf("%-14s%s %10s %10s %10s Use%% Mounted on\n", "Filesystem", typ, title, "Used", "Available")
-	if typ != "" {
-		typ = " ext4"
-	}
-	p.printf("%-14s%s %10s %10s %10s %3d%% /\n", "/dev/xvda2", typ, num(size), num(used), num(max(0, size-used)), used*100/max(1, size))
-	return 0
 }
 
 func cmdInstall(p *proc) int {

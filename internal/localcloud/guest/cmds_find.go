@@ -294,6 +294,10 @@ func (f *finder) primary() (test, error) {
 					if x.fi.mode&fs.ModeSymlink != 0 {
 						return true
 					}
+				case "b":
+					if x.fi.mode&fs.ModeDevice != 0 && x.fi.mode&fs.ModeCharDevice == 0 {
+						return true
+					}
 				case "c":
 					if x.fi.mode&fs.ModeCharDevice != 0 {
 						return true

@@ -54,7 +54,6 @@ func init() {
 	register(cmdGetconf, "getconf")
 	register(cmdLocale, "locale")
 	register(cmdLscpu, "lscpu")
-	register(cmdLsblk, "lsblk", "blkid")
 	register(cmdCurl, "curl", "wget")
 	register(cmdNoNetwork, "ping", "nc", "ncat", "telnet", "dig", "nslookup", "host", "traceroute", "ssh", "sftp", "rsync", "git", "ftp", "ping6")
 	register(cmdIP, "ip", "ifconfig", "netstat", "ss", "route")
@@ -64,8 +63,6 @@ func init() {
 		return p.fail("editors are not simulated; use sed, tee or a here-document")
 	}, "vi", "vim", "nano", "emacs")
 	registerAdmin(cmdPower, "shutdown", "reboot", "poweroff", "halt", "init", "telinit")
-	registerAdmin(cmdMount, "mount", "umount", "swapon", "swapoff", "mkswap")
-	registerAdmin(cmdMkfs, "mkfs", "mkfs.ext4", "mkfs.xfs", "fdisk", "parted", "fsck", "wipefs", "pvcreate", "vgcreate", "lvcreate")
 	registerAdmin(cmdSysctl, "sysctl")
 	registerAdmin(cmdModprobe, "modprobe", "lsmod", "insmod", "rmmod")
 	registerAdmin(func(p *proc) int {
@@ -1020,15 +1017,6 @@ func cmdLscpu(p *proc) int {
 	return 0
 }
 
-func cmdLsblk(p *proc) int {
-	if p.name == "blkid" {
-		p.printf("/dev/xvda2: UUID=\"00000000-0000-4000-8000-000000000002\" TYPE=\"ext4\"\n")
-		return 0
-	}
-	p.printf("NAME    MAJ:MIN RM SIZE RO TYPE MOUNTPOINT\nxvda    202:0    0  50G  0 disk\n└─xvda2 202:2    0  50G  0 part /\n")
-	return 0
-}
-
 func cmdNoNetwork(p *proc) int {
 	if (p.name == "git" || p.name == "rsync") && slices.Contains(p.args, "--version") {
 		p.printf("%s version 0.0.0 (simulated by tfbake)\n", p.name)
@@ -1167,21 +1155,6 @@ func cmdPower(p *proc) int {
 	p.g.selfPower(reboot, after)
 	return 0
 }
-
-func cmdMount(p *proc) int {
-	switch {
-	case p.name == "mount" && len(p.args) == 0:
-		p.printf("/dev/xvda2 on / type ext4 (rw,relatime)\nproc on /proc type proc (rw)\n")
-		return 0
-	case p.name == "swapon" || p.name == "swapoff" || p.name == "mkswap":
-		return 0
-	case p.name == "mount" && (slices.Contains(p.args, "-a") || slices.Contains(p.args, "-o") && strings.Contains(strings.Join(p.args, " "), "remount")):
-		return 0
-	}
-	return p.failCode(32, "mounting is not simulated by tfbake")
-}
-
-func cmdMkfs(p *proc) int { return p.fail("block devices are not simulated by tfbake") }
 
 func cmdSysctl(p *proc) int {
 	o, ok := p.parse("wpanqe", "system write=w load?=p all=a quiet=q ignore=e", false)

@@ -25,7 +25,7 @@ const (
 	defaultDiskLimit = 2 << 30
 )
 
-// disk is a guest's file system: one directory of the host reached through an [os.Root], so that no path and no
+// disk is one file system: a directory of the host reached through an [os.Root], so that no path and no
 // symbolic link leads out of it. Absolute links and ".." resolve as they would in a chroot.
 //
 // Set-id bits, owners other than root, and modes that would lock tfbake itself out of a file are kept in a side table
@@ -41,9 +41,6 @@ type disk struct {
 	used    int64 // upper bound of bytes used; corrected by counting when the limit is reached
 	inodes  int
 	counted time.Time
-
-	// virtual files are made when read: /proc/uptime and the like. Set before use, read-only later.
-	virtual map[string]func() string
 }
 
 // attr is what the host's inode does not say.
@@ -116,6 +113,13 @@ func (d *disk) count() (bytes int64, files int) {
 		return nil
 	})
 	return bytes, files
+}
+
+// usage returns how many bytes the file system may hold, and how many it holds.
+func (d *disk) usage() (limit, used int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.limit, d.used
 }
 
 // charge books n more bytes, or fails as a full disk does.
@@ -263,7 +267,7 @@ var devices = map[string]fs.FileMode{
 
 // view is the file system as one user sees it: permissions are checked unless it is root.
 type view struct {
-	*disk
+	*tree
 	uid, gid int
 	groups   []int
 	umask    *uint32 // shared by a session, as a process' umask is; nil means 022
@@ -291,7 +295,7 @@ func pathError(op, name string, err error) error {
 // plainError gives the words a Linux command would print.
 func plainError(err error) error {
 	for _, e := range []syscall.Errno{syscall.ENOENT, syscall.EEXIST, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR,
-		syscall.EISDIR, syscall.ENOTEMPTY, syscall.ENOSPC, syscall.EINVAL, syscall.ELOOP, syscall.ENAMETOOLONG} {
+		syscall.EISDIR, syscall.ENOTEMPTY, syscall.EBUSY, syscall.EXDEV, syscall.ENOSPC, syscall.EINVAL, syscall.ELOOP, syscall.ENAMETOOLONG} {
 		if errors.Is(err, e) {
 			if e == syscall.ENOENT {
 				return syscall.ENOENT
@@ -326,7 +330,7 @@ func why(err error) string {
 
 var errStale = errors.New("stale file handle")
 
-func (d *disk) infoAt(rel string, fi fs.FileInfo) *fileInfo {
+func (d *tree) infoAt(rel string, fi fs.FileInfo) *fileInfo {
 	out := &fileInfo{FileInfo: fi, name: path.Base("/" + rel), mode: fi.Mode(), rel: rel}
 	if rel == "." {
 		out.name = "/"
@@ -336,6 +340,9 @@ func (d *disk) infoAt(rel string, fi fs.FileInfo) *fileInfo {
 	}
 	if m, ok := devices[rel]; ok {
 		out.mode = fs.ModeDevice | fs.ModeCharDevice | m
+	}
+	if d.isNode(rel) {
+		out.mode, out.gid = fs.ModeDevice|0o660, diskGroup
 	}
 	if a, ok := d.attr(rel); ok {
 		out.uid, out.gid = a.UID, a.GID
@@ -427,12 +434,12 @@ func (v *view) resolve(name string, followLast bool) (string, error) {
 			}
 		}
 		if v.uid != 0 {
-			if fi, err := v.root.Lstat(cur); err == nil && !v.may(v.infoAt(cur, fi), 1) {
+			if fi, err := v.tree.Lstat(cur); err == nil && !v.may(v.infoAt(cur, fi), 1) {
 				return "", syscall.EACCES
 			}
 		}
 		next := path.Join(cur, part)
-		fi, err := v.root.Lstat(next)
+		fi, err := v.tree.Lstat(next)
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) && last {
 				return next, nil
@@ -443,7 +450,7 @@ func (v *view) resolve(name string, followLast bool) (string, error) {
 			if links++; links > maxLinks {
 				return "", syscall.ELOOP
 			}
-			target, err := v.root.Readlink(next)
+			target, err := v.tree.Readlink(next)
 			if err != nil {
 				return "", err
 			}
@@ -470,7 +477,7 @@ func (v *view) stat(name string, follow bool) (*fileInfo, error) {
 	if err != nil {
 		return nil, pathError("stat", name, err)
 	}
-	fi, err := v.root.Lstat(rel)
+	fi, err := v.tree.Lstat(rel)
 	if err != nil {
 		return nil, pathError("stat", name, err)
 	}
@@ -491,14 +498,17 @@ func (v *view) mayChange(rel string) error {
 	if rel == "." {
 		return syscall.EPERM
 	}
-	if _, ok := devices[rel]; ok {
+	if _, ok := devices[rel]; ok || v.isNode(rel) {
 		return syscall.EPERM
+	}
+	if v.mountedOn(rel) {
+		return syscall.EBUSY
 	}
 	if v.uid == 0 {
 		return nil
 	}
 	dir := path.Dir(rel)
-	fi, err := v.root.Lstat(dir)
+	fi, err := v.tree.Lstat(dir)
 	if err != nil {
 		return err
 	}
@@ -507,7 +517,7 @@ func (v *view) mayChange(rel string) error {
 		return syscall.EACCES
 	}
 	if parent.mode&fs.ModeSticky != 0 {
-		if fi, err := v.root.Lstat(rel); err == nil {
+		if fi, err := v.tree.Lstat(rel); err == nil {
 			if own := v.infoAt(rel, fi); own.uid != v.uid && parent.uid != v.uid {
 				return syscall.EPERM
 			}
@@ -528,7 +538,7 @@ func (v *view) setMode(rel string, mode fs.FileMode, dir bool, uid, gid int) err
 	if dir {
 		host |= 0o700
 	}
-	if err := v.root.Chmod(rel, host); err != nil {
+	if err := v.tree.Chmod(rel, host); err != nil {
 		return err
 	}
 	a := attr{UID: uid, GID: gid}
@@ -556,7 +566,7 @@ func (v *view) OpenFile(name string, flag int, perm fs.FileMode) (*file, error) 
 		}
 		return &file{text: strings.NewReader(gen()), name: name}, nil
 	}
-	fi, err := v.root.Lstat(rel)
+	fi, err := v.tree.Lstat(rel)
 	switch {
 	case err == nil:
 		info := v.infoAt(rel, fi)
@@ -567,7 +577,7 @@ func (v *view) OpenFile(name string, flag int, perm fs.FileMode) (*file, error) 
 			if write {
 				return nil, pathError("open", name, syscall.EISDIR)
 			}
-		} else if !fi.Mode().IsRegular() {
+		} else if !fi.Mode().IsRegular() || v.isNode(rel) {
 			return nil, pathError("open", name, syscall.EPERM) // no fifos, sockets, devices of the host
 		}
 		bits := uint32(4)
@@ -580,13 +590,13 @@ func (v *view) OpenFile(name string, flag int, perm fs.FileMode) (*file, error) 
 			return nil, pathError("open", name, syscall.EACCES)
 		}
 		if flag&os.O_TRUNC != 0 && write {
-			v.release(fi.Size(), 0)
+			v.disk(rel).release(fi.Size(), 0)
 		}
-		f, err := v.root.OpenFile(rel, flag&^(os.O_CREATE|os.O_APPEND), 0)
+		f, err := v.tree.OpenFile(rel, flag&^(os.O_CREATE|os.O_APPEND), 0)
 		if err != nil {
 			return nil, pathError("open", name, err)
 		}
-		return newFile(f, v.disk, name, flag)
+		return newFile(f, v.disk(rel), name, flag)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, pathError("open", name, err)
 	case flag&os.O_CREATE == 0:
@@ -595,10 +605,10 @@ func (v *view) OpenFile(name string, flag int, perm fs.FileMode) (*file, error) 
 	if err := v.mayChange(rel); err != nil {
 		return nil, pathError("open", name, err)
 	}
-	if err := v.chargeInode(); err != nil {
+	if err := v.disk(rel).chargeInode(); err != nil {
 		return nil, pathError("open", name, err)
 	}
-	f, err := v.root.OpenFile(rel, flag&^os.O_APPEND, 0o600)
+	f, err := v.tree.OpenFile(rel, flag&^os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
@@ -606,7 +616,7 @@ func (v *view) OpenFile(name string, flag int, perm fs.FileMode) (*file, error) 
 		f.Close()
 		return nil, pathError("open", name, err)
 	}
-	return newFile(f, v.disk, name, flag)
+	return newFile(f, v.disk(rel), name, flag)
 }
 
 func (v *view) ReadFile(name string) ([]byte, error) {
@@ -657,7 +667,7 @@ func (v *view) ReadDir(name string) ([]*fileInfo, error) {
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
-	fi, err := v.root.Lstat(rel)
+	fi, err := v.tree.Lstat(rel)
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
@@ -667,7 +677,7 @@ func (v *view) ReadDir(name string) ([]*fileInfo, error) {
 	if !v.may(v.infoAt(rel, fi), 4) {
 		return nil, pathError("open", name, syscall.EACCES)
 	}
-	f, err := v.root.Open(rel)
+	f, err := v.tree.Open(rel)
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
@@ -679,8 +689,13 @@ func (v *view) ReadDir(name string) ([]*fileInfo, error) {
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	out := make([]*fileInfo, 0, len(entries))
 	for _, e := range entries {
-		if fi, err := e.Info(); err == nil {
-			out = append(out, v.infoAt(path.Join(rel, e.Name()), fi))
+		child := path.Join(rel, e.Name())
+		fi, err := e.Info()
+		if v.mountedOn(child) {
+			fi, err = v.tree.Lstat(child)
+		}
+		if err == nil {
+			out = append(out, v.infoAt(child, fi))
 		}
 	}
 	return out, nil
@@ -692,7 +707,7 @@ func (v *view) Mkdir(name string, perm fs.FileMode) error {
 		err = syscall.EEXIST
 	}
 	if err == nil {
-		if _, lerr := v.root.Lstat(rel); lerr == nil {
+		if _, lerr := v.tree.Lstat(rel); lerr == nil {
 			err = syscall.EEXIST
 		}
 	}
@@ -700,10 +715,10 @@ func (v *view) Mkdir(name string, perm fs.FileMode) error {
 		err = v.mayChange(rel)
 	}
 	if err == nil {
-		err = v.chargeInode()
+		err = v.disk(rel).chargeInode()
 	}
 	if err == nil {
-		err = v.root.Mkdir(rel, 0o700)
+		err = v.tree.Mkdir(rel, 0o700)
 	}
 	if err == nil {
 		err = v.adopt(rel, perm&^v.mask(), true)
@@ -741,19 +756,19 @@ func (v *view) Remove(name string) error {
 	}
 	var fi fs.FileInfo
 	if err == nil {
-		fi, err = v.root.Lstat(rel)
+		fi, err = v.tree.Lstat(rel)
 	}
 	if err == nil {
-		err = v.root.Remove(rel)
+		err = v.tree.Remove(rel)
 	}
 	if err != nil {
 		return pathError("remove", name, err)
 	}
 	v.moveAttrs(rel, "")
 	if fi.Mode().IsRegular() {
-		v.release(fi.Size(), 1)
+		v.disk(rel).release(fi.Size(), 1)
 	} else {
-		v.release(0, 1)
+		v.disk(rel).release(0, 1)
 	}
 	return nil
 }
@@ -808,8 +823,8 @@ func (v *view) Rename(from, to string) error {
 	if strings.HasPrefix(rt, rf+"/") {
 		return pathError("rename", to, syscall.EINVAL)
 	}
-	old, oerr := v.root.Lstat(rt)
-	if err := v.root.Rename(rf, rt); err != nil {
+	old, oerr := v.tree.Lstat(rt)
+	if err := v.tree.Rename(rf, rt); err != nil {
 		return pathError("rename", from, err)
 	}
 	if oerr == nil {
@@ -817,7 +832,7 @@ func (v *view) Rename(from, to string) error {
 		if old.Mode().IsRegular() {
 			size = old.Size()
 		}
-		v.release(size, 1)
+		v.disk(rt).release(size, 1)
 	}
 	v.moveAttrs(rf, rt)
 	return nil
@@ -830,10 +845,10 @@ func (v *view) Symlink(target, name string) error {
 		err = v.mayChange(rel)
 	}
 	if err == nil {
-		err = v.chargeInode()
+		err = v.disk(rel).chargeInode()
 	}
 	if err == nil {
-		err = v.root.Symlink(target, rel)
+		err = v.tree.Symlink(target, rel)
 	}
 	if err != nil {
 		return pathError("symlink", name, err)
@@ -855,7 +870,7 @@ func (v *view) Link(old, name string) error {
 		err = v.mayChange(ro)
 	}
 	if err == nil {
-		err = v.root.Link(ro, rel)
+		err = v.tree.Link(ro, rel)
 	}
 	if err != nil {
 		return pathError("link", name, err)
@@ -870,7 +885,7 @@ func (v *view) Readlink(name string) (string, error) {
 	rel, err := v.resolve(name, false)
 	var target string
 	if err == nil {
-		target, err = v.root.Readlink(rel)
+		target, err = v.tree.Readlink(rel)
 	}
 	if err != nil {
 		return "", pathError("readlink", name, err)
@@ -893,7 +908,7 @@ func (v *view) owned(op, name string, follow bool) (string, *fileInfo, error) {
 	if err != nil {
 		return "", nil, pathError(op, name, err)
 	}
-	fi, err := v.root.Lstat(rel)
+	fi, err := v.tree.Lstat(rel)
 	if err != nil {
 		return "", nil, pathError(op, name, err)
 	}
@@ -952,7 +967,7 @@ func (v *view) Chtimes(name string, atime, mtime time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := v.root.Chtimes(rel, atime, mtime); err != nil {
+	if err := v.tree.Chtimes(rel, atime, mtime); err != nil {
 		return pathError("utime", name, err)
 	}
 	return nil

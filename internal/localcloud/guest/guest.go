@@ -40,15 +40,23 @@ type Config struct {
 	OnPowerOff func(reboot bool)
 	// Log gets a few lines on boot, logins and trouble; never a secret. Nil discards.
 	Log io.Writer
-	// DiskLimit bounds the bytes of the guest's files; 0 means 2 GiB.
+	// DiskLimit bounds the bytes of the guest's files, and of each additional disk's; 0 means 2 GiB.
 	DiskLimit int64
+	// RootDevice and RootGB are the name ("/dev/xvda") and size of the root disk, for those who ask.
+	RootDevice string
+	RootGB     int64
+	// Disks are the additional disks attached at boot; see [Guest.SetDisks].
+	Disks []Disk
 }
 
 // Guest is one running server.
 type Guest struct {
 	c    Config
 	sys  system
-	disk *disk
+	tree *tree
+
+	diskMu sync.Mutex
+	disks  []*blockDisk // additional ones, by device name
 
 	procMu sync.Mutex
 	pid    int
@@ -91,15 +99,19 @@ func Boot(ctx context.Context, c Config) (*Guest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boot the simulated server: open its files in %s: %w", c.Dir, err)
 	}
-	g := &Guest{c: c, sys: parseOS(c.OS), disk: d, procs: map[int]*process{}, pid: 400, conns: map[io.Closer]bool{}, listeners: map[int]*remoteListener{}}
+	t := &tree{main: d}
+	g := &Guest{c: c, sys: parseOS(c.OS), tree: t, procs: map[int]*process{}, pid: 400, conns: map[io.Closer]bool{}, listeners: map[int]*remoteListener{}}
 	g.winrm = newWinRM(g)
-	d.virtual = map[string]func() string{
+	t.virtual = map[string]func() string{
 		"proc/uptime": func() string {
 			up := time.Since(g.bootTime()).Seconds()
 			return fmt.Sprintf("%.2f %.2f\n", up, 2*up)
 		},
-		"proc/loadavg": func() string { return fmt.Sprintf("0.00 0.01 0.05 1/%d %d\n", len(g.processes())+2, g.lastPID()) },
+		"proc/loadavg":    func() string { return fmt.Sprintf("0.00 0.01 0.05 1/%d %d\n", len(g.processes())+2, g.lastPID()) },
+		"proc/mounts":     g.procMounts,
+		"proc/partitions": g.procPartitions,
 	}
+	g.plug(c.Disks)
 	if c.FirstBoot {
 		err = g.firstBoot()
 	}
@@ -110,7 +122,7 @@ func Boot(ctx context.Context, c Config) (*Guest, error) {
 		err = g.start()
 	}
 	if err != nil {
-		d.close()
+		t.close()
 		return nil, fmt.Errorf("boot the simulated server in %s: %w", c.Dir, err)
 	}
 	context.AfterFunc(ctx, g.Kill)
@@ -137,6 +149,7 @@ func (g *Guest) start() error {
 	} else if err := g.bootFiles(); err != nil {
 		return err
 	}
+	g.mountAtBoot()
 	keys, err := g.loadHostKeys()
 	if err != nil {
 		return err
@@ -152,7 +165,7 @@ func (g *Guest) start() error {
 	if first {
 		g.initWG.Go(func() { g.cloudInit(g.c.UserData) })
 	}
-	return g.disk.flush()
+	return g.tree.flush()
 }
 
 func (g *Guest) bootTime() time.Time {
@@ -276,7 +289,7 @@ func (g *Guest) dispose() error {
 	}
 	g.state = off
 	g.mu.Unlock()
-	return g.disk.close()
+	return g.tree.close()
 }
 
 // Kill stops the guest like a pulled plug.
@@ -300,9 +313,10 @@ func (g *Guest) reboot(ctx context.Context, whenDown func()) error {
 	if err := g.halt(ctx, errPowerOff); err != nil {
 		return err
 	}
-	if err := g.disk.flush(); err != nil {
+	if err := g.tree.flush(); err != nil {
 		return fmt.Errorf("reboot the simulated server: %w", err)
 	}
+	g.unmountAll()
 	if g.sys.Family != "windows" {
 		v := g.rootView()
 		for _, dir := range []string{"/tmp", "/run"} {
@@ -370,7 +384,7 @@ func (g *Guest) selfPower(reboot bool, after time.Duration) {
 		if err := g.halt(ctx, errPowerOff); err != nil {
 			g.logf("guest: %v", err)
 		}
-		g.disk.flush()
+		g.tree.flush()
 		if g.c.OnPowerOff != nil {
 			g.c.OnPowerOff(false)
 		}
@@ -448,7 +462,7 @@ func (g *Guest) cloudInit(script string) {
 			map[bool]string{true: `"scripts-user failed"`}[code != 0]), 0o644)
 		v.WriteFile("/var/lib/cloud/instance/boot-finished", []byte(stamp()+"\n"), 0o644)
 	}
-	g.disk.flush()
+	g.tree.flush()
 }
 
 func (g *Guest) runInit(ctx context.Context, file, script string, out io.Writer) int {

@@ -33,7 +33,11 @@ func parseOS(name string) system {
 	major, _, _ := strings.Cut(version, ".")
 	switch {
 	case strings.HasPrefix(id, "win"):
-		return system{ID: "windows", Name: "Windows Server", Version: version, Family: "windows", Kernel: "10.0.17763",
+		build := map[string]string{"2016": "14393", "2022": "20348"}[version]
+		if build == "" {
+			build = "17763"
+		}
+		return system{ID: "windows", Name: "Windows Server", Version: version, Family: "windows", Kernel: "10.0." + build,
 			Pretty: "Microsoft Windows Server " + version + " Standard"}
 	case id == "ubuntu" || id == "debian":
 		s.Family = "debian"
@@ -72,6 +76,9 @@ func parseOS(name string) system {
 	}
 	return s
 }
+
+// build is that of a Windows version.
+func (s system) build() string { return strings.TrimPrefix(s.Kernel, "10.0.") }
 
 func (s system) osRelease() string {
 	var b strings.Builder
@@ -122,7 +129,7 @@ func NewRoot(dir, osName string) error {
 	if err != nil {
 		return fmt.Errorf("lay out the simulated server's files in %s: %w", dir, err)
 	}
-	v := &view{disk: d}
+	v := &view{tree: &tree{main: d}}
 	sys := parseOS(osName)
 	lay := layLinux
 	if sys.Family == "windows" {
@@ -204,11 +211,12 @@ func layLinux(v *view, s system) error {
 		if b.err == nil {
 			// An empty file stands for the device: nothing ever opens it.
 			var f *os.File
-			if f, b.err = b.root.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600); b.err == nil {
+			if f, b.err = b.tree.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600); b.err == nil {
 				b.err = f.Close()
 			}
 		}
 	}
+	b.link("/proc/mounts", "/etc/mtab")
 	b.link("/proc/self/fd", "/dev/fd")
 	b.link("/proc/self/fd/0", "/dev/stdin")
 	b.link("/proc/self/fd/1", "/dev/stdout")
@@ -221,7 +229,7 @@ func layLinux(v *view, s system) error {
 	b.file("/etc/hostname", "localhost\n", 0o644)
 	b.file("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n", 0o644)
 	b.file("/etc/resolv.conf", "nameserver 127.0.0.53\n", 0o644)
-	b.file("/etc/fstab", "/dev/xvda2\t/\text4\tdefaults\t1 1\n", 0o644)
+	b.file("/etc/fstab", "UUID="+rootUUID+"\t/\text4\tdefaults\t1 1\n", 0o644)
 	b.file("/etc/timezone", "Etc/UTC\n", 0o644)
 	b.link("/usr/share/zoneinfo/UTC", "/etc/localtime")
 	for _, z := range []string{"UTC", "Etc/UTC", "Asia/Seoul", "Asia/Tokyo", "Asia/Singapore", "America/Los_Angeles", "Europe/Berlin"} {
@@ -352,20 +360,22 @@ func (g *Guest) bootFiles() error {
 	b.file("/proc/sys/net/ipv4/ip_forward", "0\n", 0o644)
 	b.file("/proc/sys/vm/swappiness", "60\n", 0o644)
 	b.file("/proc/version", "Linux version "+g.sys.Kernel+" (simulated by tfbake) #1 SMP\n", 0o444)
-	b.file("/proc/cmdline", "BOOT_IMAGE=/boot/vmlinuz-"+g.sys.Kernel+" root=/dev/xvda2 ro console=ttyS0\n", 0o444)
+	b.file("/proc/cmdline", "BOOT_IMAGE=/boot/vmlinuz-"+g.sys.Kernel+" root="+g.rootPartition()+" ro console=ttyS0\n", 0o444)
 	var cpu strings.Builder
 	for i := range 2 {
 		fmt.Fprintf(&cpu, "processor\t: %d\nvendor_id\t: GenuineIntel\nmodel name\t: simulated CPU\ncpu MHz\t\t: 2000.000\n\n", i)
 	}
 	b.file("/proc/cpuinfo", cpu.String(), 0o444)
 	b.file("/proc/meminfo", "MemTotal:        4028440 kB\nMemFree:         3200000 kB\nMemAvailable:    3500000 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n", 0o444)
-	b.file("/proc/mounts", "/dev/xvda2 / ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n", 0o444)
 	b.file("/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\n\text4\n\txfs\n", 0o444)
 	b.file("/proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n", 0o444)
 	for name := range b.virtual {
-		if _, err := b.root.Lstat(name); err != nil && b.err == nil {
-			b.err = b.root.WriteFile(name, nil, 0o644) // only its name: the text is made when read
+		if _, err := b.tree.Lstat(name); err != nil && b.err == nil {
+			b.err = b.tree.WriteFile(name, nil, 0o644) // only its name: the text is made when read
 		}
+	}
+	if b.err == nil {
+		b.err = g.makeNodes()
 	}
 	if b.err == nil && strings.TrimSpace(b.readString("/etc/machine-id")) == "uninitialized" {
 		b.err = b.WriteFile("/etc/machine-id", []byte(random(16)+"\n"), 0o444)
@@ -416,6 +426,11 @@ func CopyRoot(dst, src string) (err error) {
 			to.Remove(metaName)
 		}
 	}()
+	return copyFS(to, from)
+}
+
+// copyFS copies a file system with its side table.
+func copyFS(to, from *os.Root) error {
 	hard := map[uint64]string{} // inode -> first copy, for files with several names
 	if err := copyTree(to, from, rootName, hard); err != nil {
 		return err

@@ -43,10 +43,10 @@ type account struct {
 	groups            []int
 }
 
-func (g *Guest) rootView() *view { return &view{disk: g.disk} }
+func (g *Guest) rootView() *view { return &view{tree: g.tree} }
 
 func (g *Guest) viewFor(a account, umask *uint32) *view {
-	return &view{disk: g.disk, uid: a.uid, gid: a.gid, groups: a.groups, umask: umask}
+	return &view{tree: g.tree, uid: a.uid, gid: a.gid, groups: a.groups, umask: umask}
 }
 
 // session is one connection's work: an SSH channel, a WinRM command, the init script.

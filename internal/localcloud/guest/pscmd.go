@@ -619,8 +619,8 @@ func init() {
 						c.notFound(b, m)
 						continue
 					}
-					if g == "/" {
-						c.complain(b, "Remove-Item : Cannot remove the item at 'C:\\' because it is in use.")
+					if g == "/" || c.run.w.v.mountedOn(g[1:]) {
+						c.complain(b, "Remove-Item : Cannot remove the item at '"+m+"' because it is in use.")
 						continue
 					}
 					if entries, _ := c.run.w.v.ReadDir(g); fi.IsDir() && len(entries) > 0 && !b.sw("recurse", "recursive", "r") {
@@ -956,11 +956,7 @@ func init() {
 			passOn(c, in)
 		},
 		"measure-object": func(c *psCtx, b *psBound) {
-			sum := 0.0
-			for _, v := range b.input {
-				sum += psNumber(v)
-			}
-			c.out(newObject("Microsoft.PowerShell.Commands.GenericMeasureInfo", "Count", len(b.input), "Sum", number(sum)))
+			psMeasure(c, b)
 		},
 		"select-string": func(c *psCtx, b *psBound) {
 			pat := b.text(0, "pattern")
@@ -1231,9 +1227,7 @@ func init() {
 		"get-netadapter":      func(c *psCtx, _ *psBound) { c.out(newObject("NetAdapter", "Name", "Ethernet", "Status", "Up")) },
 		"get-netfirewallrule": nothing,
 		"get-scheduledtask":   nothing,
-		"get-volume":          nothing,
 		"get-disk":            nothing,
-		"get-partition":       nothing,
 		"get-package":         nothing,
 		"get-packageprovider": nothing,
 		"get-module":          nothing,
@@ -1246,7 +1240,7 @@ func init() {
 		},
 	}
 	// Settings that are taken and change nothing in a simulation; they are noted in a log of the guest.
-	for _, n := range strings.Fields("set-executionpolicy set-strictmode set-psdebug import-module install-module install-packageprovider install-package register-psrepository set-psrepository update-help set-timezone new-netfirewallrule set-netfirewallprofile enable-netfirewallrule disable-netfirewallrule set-netfirewallrule remove-netfirewallrule set-netconnectionprofile set-netadapterbinding disable-netadapterbinding set-mppreference add-mppreference set-acl disable-scheduledtask enable-scheduledtask register-scheduledtask unregister-scheduledtask set-winuserlanguagelist set-winsystemlocale set-culture set-date powercfg clear-eventlog clear-recyclebin optimize-volume resize-partition initialize-disk new-partition format-volume add-type add-localgroupmember remove-localgroupmember new-localgroup enable-localuser disable-localuser remove-localuser clear-dnsclientcache set-dnsclientserveraddress set-smbserverconfiguration remove-appxpackage remove-appxprovisionedpackage checkpoint-computer disable-computerrestore wevtutil set-alias new-alias start-transcript stop-transcript import-certificate new-selfsignedcertificate start-job receive-job wait-job remove-job trace-command set-psreadlineoption disable-psremoting set-vmhost import-pfxcertificate new-netroute set-itempropertyvalue") {
+	for _, n := range strings.Fields("set-executionpolicy set-strictmode set-psdebug import-module install-module install-packageprovider install-package register-psrepository set-psrepository update-help set-timezone new-netfirewallrule set-netfirewallprofile enable-netfirewallrule disable-netfirewallrule set-netfirewallrule remove-netfirewallrule set-netconnectionprofile set-netadapterbinding disable-netadapterbinding set-mppreference add-mppreference set-acl disable-scheduledtask enable-scheduledtask register-scheduledtask unregister-scheduledtask set-winuserlanguagelist set-winsystemlocale set-culture set-date powercfg clear-eventlog clear-recyclebin optimize-volume resize-partition add-type add-localgroupmember remove-localgroupmember new-localgroup enable-localuser disable-localuser remove-localuser clear-dnsclientcache set-dnsclientserveraddress set-smbserverconfiguration remove-appxpackage remove-appxprovisionedpackage checkpoint-computer disable-computerrestore wevtutil set-alias new-alias start-transcript stop-transcript import-certificate new-selfsignedcertificate start-job receive-job wait-job remove-job trace-command set-psreadlineoption disable-psremoting set-vmhost import-pfxcertificate new-netroute set-itempropertyvalue") {
 		if psCmdlets[n] == nil {
 			psCmdlets[n] = func(c *psCtx, b *psBound) { c.run.w.g.winLog(n) }
 		}
@@ -1354,7 +1348,7 @@ func (c *psCtx) rename(b *psBound, to string, mayEnter bool) {
 			if mayEnter && c.run.w.v.isDir(dst) {
 				dst += "/" + winBase(m)
 			}
-			if err := c.run.w.v.Rename(from, dst); err != nil {
+			if err := c.run.w.v.move(from, dst); err != nil {
 				if errors.Is(err, fs.ErrNotExist) {
 					c.notFound(b, m)
 				} else {
@@ -1384,7 +1378,7 @@ func cmdletWMI(c *psCtx, b *psBound) {
 	boot := c.run.w.g.bootTime().UTC()
 	switch {
 	case strings.Contains(class, "win32_operatingsystem"):
-		o := newObject("Win32_OperatingSystem", "Caption", c.run.w.g.sys.Pretty, "Version", "10.0.17763", "BuildNumber", "17763", "CSName", c.run.w.g.hostname(), "OSArchitecture", "64-bit", "LastBootUpTime", boot,
+		o := newObject("Win32_OperatingSystem", "Caption", c.run.w.g.sys.Pretty, "Version", c.run.w.g.sys.Kernel, "BuildNumber", c.run.w.g.sys.build(), "CSName", c.run.w.g.hostname(), "OSArchitecture", "64-bit", "LastBootUpTime", boot,
 			"SystemDirectory", `C:\Windows\system32`, "FreePhysicalMemory", 3200000, "TotalVisibleMemorySize", 4028440, "ProductType", 3)
 		o.methods["converttodatetime"] = func(_ *psCtx, a []any) any { return first(a) }
 		o.methods["win32shutdown"] = func(c *psCtx, a []any) any { c.run.w.g.selfPower(psNumber(first(a)) == 6, 0); return nil }
@@ -1395,7 +1389,10 @@ func cmdletWMI(c *psCtx, b *psBound) {
 		o.lenient = false
 		c.out(o)
 	case strings.Contains(class, "win32_logicaldisk"):
-		c.out(newObject("Win32_LogicalDisk", "DeviceID", "C:", "Size", int(c.run.w.v.limit), "FreeSpace", int(c.run.w.v.limit-c.run.w.v.used)))
+		for _, m := range c.run.w.g.allMounts() {
+			_, used := m.disk.usage()
+			c.out(newObject("Win32_LogicalDisk", "DeviceID", winName("/" + m.at)[:2], "Size", int(m.size), "FreeSpace", int(max(0, m.size-used))))
+		}
 	case strings.Contains(class, "win32_service"):
 		for name, s := range c.run.w.g.services() {
 			c.out(newObject("Win32_Service", "Name", name, "State", s.state, "StartMode", s.start))
@@ -1884,7 +1881,7 @@ func (c *psCtx) static(t, name string, args []any, call bool) any {
 			check(w.copy(arg(0), arg(1), false))
 			return nil
 		case "move":
-			check(w.v.Rename(w.path(arg(0)), w.path(arg(1))))
+			check(w.v.move(w.path(arg(0)), w.path(arg(1))))
 			return nil
 		case "create", "createtext":
 			return c.openFile(arg(0), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
@@ -2039,7 +2036,7 @@ func (c *psCtx) static(t, name string, args []any, call bool) any {
 		case "exit":
 			panic(psExit{int(psNumber(first(args)))})
 		case "osversion":
-			return newObject("OperatingSystem", "Version", newObject("Version", "Major", 10, "Minor", 0, "Build", 17763), "Platform", "Win32NT")
+			return newObject("OperatingSystem", "Version", newObject("Version", "Major", 10, "Minor", 0, "Build", int(psNumber(w.g.sys.build()))), "Platform", "Win32NT")
 		case "getfolderpath":
 			return map[string]string{"system": `C:\Windows\system32`, "windows": `C:\Windows`, "programfiles": `C:\Program Files`, "userprofile": `C:\Users\` + w.user, "commonapplicationdata": `C:\ProgramData`}[strings.ToLower(arg(0))]
 		case "is64bitoperatingsystem", "is64bitprocess":
@@ -2156,4 +2153,55 @@ func (c *psCtx) static(t, name string, args []any, call bool) any {
 		return lenientObject(t)
 	}
 	return fail()
+}
+
+// psMeasure is Measure-Object: it counts, and works out what it is asked for.
+func psMeasure(c *psCtx, b *psBound) {
+	property := b.text(0, "property")
+	if b.sw("line", "word", "character") {
+		lines, words, chars := 0, 0, 0
+		for _, v := range b.input {
+			s := psString(v)
+			lines, words, chars = lines+len(splitLines(s)), words+len(strings.Fields(s)), chars+len([]rune(s))
+		}
+		o := newObject("Microsoft.PowerShell.Commands.TextMeasureInfo", "Lines", nil, "Words", nil, "Characters", nil, "Property", nil)
+		for name, n := range map[string]int{"Line": lines, "Word": words, "Character": chars} {
+			if b.sw(strings.ToLower(name)) {
+				o.props.set(name+"s", n)
+			}
+		}
+		c.out(o)
+		return
+	}
+	values := b.input
+	if property != "" {
+		values = nil
+		for _, v := range b.input {
+			if m := c.member(v, property); m != nil {
+				values = append(values, m)
+			}
+		}
+	}
+	var count, sum, average, largest, smallest any = len(values), nil, nil, nil, nil
+	if b.sw("sum", "average") {
+		total := 0.0
+		for _, v := range values {
+			total += psNumber(v)
+		}
+		if b.sw("sum") {
+			sum = number(total)
+		}
+		if b.sw("average") && len(values) > 0 {
+			average = number(total / float64(len(values)))
+		}
+	}
+	for _, v := range values {
+		if b.sw("maximum") && (largest == nil || psCompare("-gt", v, largest, false) == true) {
+			largest = v
+		}
+		if b.sw("minimum") && (smallest == nil || psCompare("-lt", v, smallest, false) == true) {
+			smallest = v
+		}
+	}
+	c.out(newObject("Microsoft.PowerShell.Commands.GenericMeasureInfo", "Count", count, "Average", average, "Sum", sum, "Maximum", largest, "Minimum", smallest, "Property", property))
 }

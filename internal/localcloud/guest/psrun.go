@@ -1496,7 +1496,7 @@ func (w *winProc) powershell(script, file string, args []any, asFile bool) (code
 	c.vars.set("PSVersionTable", func() *psHash {
 		h := newHash()
 		v := newObject("Version", "Major", 5, "Minor", 1)
-		v.text = func() string { return "5.1.17763.1 (simulated by tfbake)" }
+		v.text = func() string { return "5.1." + w.g.sys.build() + ".1 (simulated by tfbake)" }
 		h.set("PSVersion", v)
 		h.set("PSEdition", "Desktop")
 		return h

@@ -64,7 +64,7 @@ func (nullFile) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
 
 func (s sftpFS) device(name string) (nullFile, bool) {
 	fi, err := s.v.Stat(name)
-	return nullFile{}, err == nil && fi.mode&fs.ModeDevice != 0
+	return nullFile{}, err == nil && fi.mode&fs.ModeCharDevice != 0
 }
 
 func (s sftpFS) Filewrite(r *sftp.Request) (io.WriterAt, error) { return s.OpenFile(r) }
@@ -168,12 +168,15 @@ func (s sftpFS) setstat(name string, r *sftp.Request) error {
 	return nil
 }
 
-func (s sftpFS) StatVFS(*sftp.Request) (*sftp.StatVFS, error) {
+func (s sftpFS) StatVFS(r *sftp.Request) (*sftp.StatVFS, error) {
 	const block = 4096
-	s.v.mu.Lock()
-	free := uint64(max(0, s.v.limit-s.v.used)) / block
-	s.v.mu.Unlock()
-	return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: uint64(s.v.limit) / block, Bfree: free, Bavail: free,
+	rel, err := s.v.resolve(s.at(r.Filepath), true)
+	if err != nil {
+		return nil, sftpError(err)
+	}
+	size, used := s.v.disk(rel).usage()
+	free := uint64(max(0, size-used)) / block
+	return &sftp.StatVFS{Bsize: block, Frsize: block, Blocks: uint64(size) / block, Bfree: free, Bavail: free,
 		Files: maxInodes, Ffree: maxInodes, Favail: maxInodes, Namemax: 255}, nil
 }
 

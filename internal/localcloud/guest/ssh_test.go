@@ -67,8 +67,8 @@ func host(t *testing.T, stdin string, argv ...string) result {
 	return r
 }
 
-// tree makes files to transfer and returns their directory.
-func tree(t *testing.T) string {
+// treeOf makes files to transfer and returns their directory.
+func treeOf(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "tree")
 	for name, mode := range map[string]os.FileMode{"a.txt": 0o644, "bin/run.sh": 0o755, "deep/er/x": 0o600, "empty": 0o644} {
 		f := filepath.Join(dir, name)
@@ -125,7 +125,7 @@ func TestOpenSSH(t *testing.T) {
 	if r := host(t, "tty\n[ -t 0 ] && echo is-tty\nexit 4\n", "ssh", "-F", cfg, "-tt", "guest"); !strings.Contains(r.out, "/dev/pts/0") || !strings.Contains(r.out, "# is-tty") || r.code != 4 {
 		t.Errorf("pty: %+v", r)
 	}
-	src := tree(t)
+	src := treeOf(t)
 	for _, legacy := range []string{"-O", "-s"} {
 		t.Run("scp"+legacy, func(t *testing.T) {
 			remote := "/tmp/up" + legacy

@@ -183,7 +183,7 @@ func TestLimits(t *testing.T) {
 	c := s.client()
 	want(t, c, "dd if=/dev/zero of=/big bs=1M count=100 2>&1 | grep -c 'No space'; yes > /big2; truncate -s 1T /big3; echo x | dd of=/big4 bs=1M seek=1000000 2>/dev/null; rm -f /big*; echo ok > /small && cat /small",
 		"1\nok\n", 0)
-	if used, _ := s.disk.count(); used > 4<<20 {
+	if used, _ := s.tree.main.count(); used > 4<<20 {
 		t.Errorf("%d bytes used", used)
 	}
 }

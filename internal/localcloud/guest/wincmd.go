@@ -683,7 +683,7 @@ func (b *batch2) simple(s string) (int, error) {
 	case "pause":
 		return 0, nil
 	case "ver":
-		fmt.Fprintf(w.out, "\r\nMicrosoft Windows [Version 10.0.17763] (simulated by tfbake)\r\n")
+		fmt.Fprintf(w.out, "\r\nMicrosoft Windows [Version %s] (simulated by tfbake)\r\n", w.g.sys.Kernel)
 		return 0, nil
 	case "exit":
 		code := b.code
@@ -812,7 +812,7 @@ func (b *batch2) simple(s string) (int, error) {
 				if w.v.isDir(dst) {
 					dst += "/" + winBase(m)
 				}
-				err = w.v.Rename(w.path(m), dst)
+				err = w.v.move(w.path(m), dst)
 			case "xcopy", "robocopy":
 				if w.v.isDir(w.path(m)) {
 					w.v.MkdirAll(w.path(to), 0o755)
@@ -1349,7 +1349,7 @@ func (w *winProc) builtinProgram(name string, argv []string) int {
 	case "choco":
 		return notProgram
 	case "systeminfo":
-		say("Host Name:  %s\r\nOS Name:    %s\r\nOS Version: 10.0.17763 (simulated by tfbake)", strings.ToUpper(w.g.hostname()), w.g.sys.Pretty)
+		say("Host Name:  %s\r\nOS Name:    %s\r\nOS Version: %s (simulated by tfbake)", strings.ToUpper(w.g.hostname()), w.g.sys.Pretty, w.g.sys.Kernel)
 		return 0
 	case "ipconfig":
 		say("Windows IP Configuration (simulated by tfbake)")

@@ -449,13 +449,35 @@ func (w *winProc) abs(p string) string {
 	return p[:2] + `\` + strings.Join(out, `\`)
 }
 
-// path maps a Windows name to the guest's file, comparing names without case. Other drives and shares do not exist.
+// winDrive is the drive letter of an absolute name, in capitals.
+func winDrive(full string) (string, bool) {
+	if len(full) < 3 || full[1] != ':' || full[2] != '\\' || full[0] < 'A' || full[0] > 'Z' {
+		return "", false
+	}
+	return full[:1], true
+}
+
+// winName is the inverse of path.
+func winName(name string) string {
+	drive := "C"
+	if rest, ok := strings.CutPrefix(name, "/"+drivePrefix); ok && rest != "" {
+		drive, name = rest[:1], rest[1:]
+	}
+	return drive + ":" + strings.ReplaceAll(name, "/", `\`)
+}
+
+// path maps a Windows name to the guest's file, comparing names without case. Drives other than C: are there when they
+// are mounted; shares do not exist.
 func (w *winProc) path(p string) string {
 	full := w.abs(p)
-	if strings.HasPrefix(full, `\\`) || !strings.HasPrefix(full, `C:\`) {
-		return "/\x01no such drive/" + strings.ReplaceAll(full, `\`, "_")
-	}
 	cur := ""
+	if !strings.HasPrefix(full, `C:\`) {
+		drive, ok := winDrive(full)
+		if !ok || !w.g.tree.mountedOn(drivePrefix+drive) {
+			return "/\x01no such drive/" + strings.ReplaceAll(full, `\`, "_")
+		}
+		cur = "/" + drivePrefix + drive
+	}
 	for _, part := range strings.Split(full[3:], `\`) {
 		if part == "" {
 			continue
@@ -518,7 +540,7 @@ func (w *winProc) copy(from, to string, recursive bool) error {
 			return err
 		}
 		for _, e := range entries {
-			if err := w.copy(strings.TrimRight(w.abs(from), `\`)+`\`+e.name, "C:"+strings.ReplaceAll(dst, "/", `\`)+`\`+e.name, true); err != nil {
+			if err := w.copy(strings.TrimRight(w.abs(from), `\`)+`\`+e.name, winName(dst+"/"+e.name), true); err != nil {
 				return err
 			}
 		}
@@ -680,7 +702,7 @@ func (g *Guest) windowsInit(ctx context.Context, script string) {
 	if ctx.Err() == nil {
 		v.WriteFile("/ProgramData/tfbake/boot-finished", []byte(strconv.Itoa(code)+"\r\n"), 0o644)
 	}
-	g.disk.flush()
+	g.tree.flush()
 }
 
 var vbRun = regexp.MustCompile(`(?is)(?:createobject\s*\(\s*"wscript\.shell"\s*\)|\b[a-z_][a-z0-9_]*)\s*\.\s*(?:run|exec)\b\s*\(?\s*`)
