@@ -32,7 +32,7 @@ func (r *recorder) String() string {
 
 func (r *recorder) wait(t *testing.T, what string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(r.String(), what); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(r.String(), what); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%q was never told; the story:\n%s", what, r)
 		}
