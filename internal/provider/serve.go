@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ const (
 // reattach serves the plugin protocol on a socket of our own rather than through go-plugin's Serve, which would choose the
 // socket's place by an environment variable of the whole process, and lets a client end the server.
 func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func(), error) {
-	listener, dir, err := listen()
+	listener, remove, err := listen(o.Dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("serve the embedded provider: %w", err)
 	}
@@ -49,7 +50,7 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 	plugin := &tf6server.GRPCProviderPlugin{Name: Addresses[0], GRPCProvider: func() tfprotov6.ProviderServer { return calls }}
 	if err := plugin.GRPCServer(nil, server); err != nil {
 		listener.Close()
-		os.RemoveAll(dir)
+		remove()
 		return nil, nil, fmt.Errorf("serve the embedded provider: %w", err)
 	}
 
@@ -62,7 +63,7 @@ func reattach(ctx context.Context, o Options) (map[string]ReattachConfig, func()
 		calls.stop() // their answers, the state among them, still reach terraform
 		drain(server)
 		<-served
-		os.RemoveAll(dir)
+		remove()
 	})
 	unwatch := context.AfterFunc(ctx, end)
 	stop := func() {
@@ -115,28 +116,43 @@ func (c withValues) Value(key any) any {
 	return c.values.Value(key)
 }
 
-// listen opens a socket that only this user reaches: a unix socket in a directory of its own, or, where those are not to be
-// had, a loopback port. A socket's path may be about 100 bytes long, so a deep temporary directory is passed by.
-func listen() (net.Listener, string, error) {
-	var errs []error
-	if runtime.GOOS != "windows" {
-		for _, base := range []string{"", "/tmp"} {
-			dir, err := os.MkdirTemp(base, "tfbake-") // 0700
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			l, err := net.Listen("unix", filepath.Join(dir, "p"))
-			if err == nil {
-				return l, dir, nil
-			}
-			errs = append(errs, err)
-			os.RemoveAll(dir)
-		}
-		return nil, "", errors.Join(errs...)
+// listen opens a socket that only this user reaches: a unix socket in the run directory, with which it goes when we were
+// killed; where its path would be too long for a socket, or the file system knows none, in a temporary directory of its own;
+// and where there are no such sockets, a loopback port. remove takes away what the listener leaves.
+func listen(runDir string) (l net.Listener, remove func(), err error) {
+	remove = func() {}
+	if runtime.GOOS == "windows" {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+		return l, remove, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	return l, "", err
+	// The path is absolute, because terraform runs elsewhere.
+	if dir, err := filepath.Abs(runDir); runDir != "" && err == nil && private(dir) {
+		// A name of its own: an earlier process that was killed may have left its socket.
+		if l, err := net.Listen("unix", filepath.Join(dir, fmt.Sprintf("p%08x", rand.Uint32()))); err == nil {
+			return l, remove, nil
+		}
+	}
+	var errs []error
+	for _, base := range []string{"", "/tmp"} {
+		dir, err := os.MkdirTemp(base, "tfbake-") // 0700
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		l, err := net.Listen("unix", filepath.Join(dir, "p"))
+		if err == nil {
+			return l, func() { os.RemoveAll(dir) }, nil
+		}
+		errs = append(errs, err)
+		os.RemoveAll(dir)
+	}
+	return nil, nil, errors.Join(errs...)
+}
+
+// private tells whether dir is this user's alone.
+func private(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode().Perm()&0o077 == 0
 }
 
 // drain lets the server's last answers go out, and then ends it, closing socket and connections.

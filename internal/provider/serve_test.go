@@ -73,6 +73,48 @@ func TestReattachIsPrivateAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// A process that is killed leaves its socket: in the run directory, which is cleaned up, wherever that may be.
+func TestReattachInRunDir(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no unix sockets there")
+	}
+	temp, err := os.MkdirTemp("/tmp", "run-") // t.TempDir may be deep
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temp) })
+	t.Setenv("TMPDIR", temp)
+	open := filepath.Join(temp, "open")
+	deep := filepath.Join(temp, strings.Repeat("d", 120))
+	for _, dir := range []string{open, deep} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, inside := range map[string]bool{temp: true, deep: false, open: false} {
+		if dir == deep {
+			os.Chmod(deep, 0o700)
+		}
+		var stops []func()
+		for range 2 { // a killed one's socket is in nobody's way
+			info, stop, err := Reattach(t.Context(), Options{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stops = append(stops, stop)
+			if got := filepath.Dir(info[Addresses[0]].Addr.String) == dir; got != inside {
+				t.Errorf("the socket for %s is %s", dir, info[Addresses[0]].Addr.String)
+			}
+		}
+		for _, stop := range stops {
+			stop()
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); dir != temp && len(left) > 0 || len(left) > 2 {
+			t.Errorf("left in %s: %q", dir, left)
+		}
+	}
+}
+
 func TestReattachInADeepTempDir(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no unix sockets there")
