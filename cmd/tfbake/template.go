@@ -94,6 +94,9 @@ func (a *app) diagnostics(files map[string]*hcl.File, diags hcl.Diagnostics) {
 	if len(diags) == 0 {
 		return
 	}
+	if diags.HasErrors() {
+		a.redact.Add(config.LikelySecrets(files)...)
+	}
 	w := a.redact.Writer(a.stderr)
 	defer w.Close()
 	config.WriteDiagnostics(w, files, diags, 100, a.color(), a.redact.String)

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -559,5 +560,25 @@ func TestWriteDiagnosticsHidesSecrets(t *testing.T) {
 				t.Fatalf("%s, pad %d: the place is not shown:\n%s", name, pad, &b)
 			}
 		}
+	}
+}
+
+// What is not known as a secret, because nothing could be read or the key is misspelt, must not show in messages either.
+func TestLikelySecrets(t *testing.T) {
+	const secret = "K9f/3+qUzW0vB7yT1mXcR8sLdJ2hPgN6aEoYiVtQ"
+	for name, text := range map[string]string{
+		"t.json":     `{"builders": [{"type": "ncloud", "secret_key": "` + secret + `", "x": }]}`,
+		"open.json":  `{"builders": [{"type": "ncloud", "secret_key": "` + secret,
+		"typo.json":  `{"builders": [{` + base + `, "secret_kye": "` + secret + `"}]}`,
+		"t.pkr.hcl":  "source \"ncloud\" \"a\" {\n  secret_key = \"" + secret + "\" x\n}\n",
+		"ty.pkr.hcl": "source \"ncloud\" \"a\" {\n  ssh_pasword = \"x\"\n ssh_passwort = \"" + secret + "\"\n}\nbuild {\n sources = [\"ncloud.a\"]\n}\n",
+	} {
+		tmpl, diags := loadText(t, name, text, nil)
+		if !diags.HasErrors() || tmpl == nil || !slices.Contains(LikelySecrets(tmpl.Files), secret) {
+			t.Errorf("%s: %v", name, diags)
+		}
+	}
+	if tmpl, _ := loadText(t, "v.json", `{"variables": {"p": "x"}, "builders": [{`+base+`, "ssh_password": "{{user `+"`p`"+`}}", "bogus": 1}]}`, nil); len(LikelySecrets(tmpl.Files)) != 0 {
+		t.Errorf("%q", LikelySecrets(tmpl.Files))
 	}
 }

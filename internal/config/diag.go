@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,21 @@ func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnos
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+var likelySecret = regexp.MustCompile(`(?i)[\w-]*(?:secret|passw)[\w-]*"?\s*[:=]\s*"((?:[^"\\\n]|\\.)+)`)
+
+// LikelySecrets looks in the text of templates for what may be secret. Where a key is misspelt, or a template cannot be
+// read at all, no value is known, yet the messages quote its lines.
+func LikelySecrets(files map[string]*hcl.File) (out []string) {
+	for _, f := range files {
+		for _, m := range likelySecret.FindAllSubmatch(f.Bytes, -1) {
+			if s := string(m[1]); !strings.Contains(s, "{{") && !strings.Contains(s, "${") {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }
 
 func writeDiagnostic(b *bytes.Buffer, files map[string]*hcl.File, d *hcl.Diagnostic, columns int, color bool, hide func(string) string) {

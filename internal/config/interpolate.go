@@ -33,7 +33,7 @@ type engine struct {
 	buildType   string
 	inStep      bool       // inside a provisioner or post-processor, where run-time values will exist
 	run         *RunValues // nil: not yet
-	guess       bool       // run holds Placeholders: what fails with them says nothing
+	guess       bool       // run holds placeholders: what fails with them says nothing
 }
 
 // errNotYet comes from functions whose value exists only while a bake runs.
