@@ -3,7 +3,7 @@ module github.com/tfbake/tfbake
 go 1.26.0
 
 require (
-	github.com/Azure/go-ntlmssp v0.0.0-20211209120228-48547f28849e
+	github.com/Azure/go-ntlmssp v0.1.1
 	github.com/NaverCloudPlatform/ncloud-sdk-go-v2 v1.6.30
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/agext/levenshtein v1.2.3

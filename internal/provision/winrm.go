@@ -106,7 +106,8 @@ func newWinRM(c config.Communicator, t Target, log Log) (*winrmComm, *ConnectErr
 	}
 	var rt http.RoundTripper = transport
 	if c.UseNTLM {
-		rt = ntlmssp.Negotiator{RoundTripper: transport}
+		// As with Packer, a service that offers nothing but basic authentication gets that.
+		rt = ntlmssp.Negotiator{RoundTripper: transport, AllowBasicAuth: true}
 	}
 	w.ws = &wsman{
 		http: &http.Client{Transport: rt}, url: fmt.Sprintf("%s://%s/wsman", scheme, w.addr),

@@ -487,6 +487,35 @@ func TestWinRMNTLM(t *testing.T) {
 	}
 }
 
+// A service that offers only basic authentication gets that, and one that offers neither gets no password.
+func TestWinRMNTLMNotOffered(t *testing.T) {
+	t.Parallel()
+	for _, offer := range []string{"Basic realm=\"WSMAN\"", "Kerberos"} {
+		server := startWindows(t, false, func(w *testWindows) { w.exec = echoExec })
+		plain := server.http.Config.Handler
+		server.http.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch r.Header.Get("Authorization") {
+			case "":
+				rw.Header().Set("WWW-Authenticate", offer)
+				rw.WriteHeader(401)
+				return
+			default:
+				if offer == "Kerberos" {
+					t.Error("the password was told unasked")
+				}
+			}
+			plain.ServeHTTP(rw, r)
+		})
+		if offer == "Kerberos" {
+			connectError(t, attemptWinRM(t, server.target(), config.Communicator{UseNTLM: true}), StageAuth, "by NTLM")
+			continue
+		}
+		if _, exit := runLine(t, connectWindows(t, server, config.Communicator{UseNTLM: true}), "x"); exit != 3 {
+			t.Error(exit)
+		}
+	}
+}
+
 // ntlmChallenge is a CHALLENGE_MESSAGE (MS-NLMP 2.2.1.2) with target information.
 func ntlmChallenge() []byte {
 	info := []byte{7, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0} // time, end
