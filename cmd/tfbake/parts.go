@@ -287,18 +287,15 @@ func (k keys) Make(ctx context.Context, run *journal.Run, name string) (bake.Log
 	if err := k.seal(ctx, run, private); err != nil {
 		return bake.LoginKey{}, err
 	}
-	importKey, createKey := k.client.VPC.ImportLoginKey, k.client.VPC.CreateLoginKey
-	if k.platform == config.Classic {
-		importKey, createKey = k.client.Classic.ImportLoginKey, k.client.Classic.CreateLoginKey
-	}
-	_, err = importKey(ctx, name, public)
+	api := k.client.On(string(k.platform))
+	_, err = api.ImportLoginKey(ctx, name, public)
 	if err == nil {
 		return bake.LoginKey{Name: name, PrivateKey: private}, nil
 	}
 	if ncloud.IsAuth(err) || ncloud.IsUncertain(err) || ncloud.IsExists(err) || ctx.Err() != nil {
 		return bake.LoginKey{}, fmt.Errorf("import the login key %s: %w", name, err)
 	}
-	made, createErr := createKey(ctx, name)
+	made, createErr := api.CreateLoginKey(ctx, name)
 	if createErr != nil {
 		return bake.LoginKey{}, fmt.Errorf("make the login key %s: %w", name, errors.Join(createErr, err))
 	}
@@ -327,11 +324,7 @@ func (k keys) Recall(run *journal.Run, name string) (bake.LoginKey, error) {
 }
 
 func (k keys) Delete(ctx context.Context, name string) error {
-	remove := k.client.VPC.DeleteLoginKeys // a key that is gone already is no error
-	if k.platform == config.Classic {
-		remove = k.client.Classic.DeleteLoginKey
-	}
-	return remove(ctx, name)
+	return k.client.On(string(k.platform)).DeleteLoginKey(ctx, name) // one that is gone already is no error
 }
 
 // provisioner connects to the server and runs the template's provisioners.
@@ -409,12 +402,8 @@ func noteStep(run *journal.Run, e provision.StepEvent) error {
 
 // stopped asks whether a server has shut itself down, as Sysprep does at the end of a Windows bake.
 func (p provisioner) stopped(serverNo string) func(context.Context) (bool, error) {
-	get := p.client.VPC.GetServerInstanceDetail
-	if p.plan.Platform == config.Classic {
-		get = p.client.Classic.GetServerInstanceDetail
-	}
 	return func(ctx context.Context) (bool, error) {
-		server, err := get(ctx, serverNo)
+		server, err := p.client.On(string(p.plan.Platform)).GetServerInstanceDetail(ctx, serverNo)
 		return err == nil && server.Status == "NSTOP", err
 	}
 }
@@ -474,14 +463,11 @@ func (p provisioner) privateKey() (string, error) {
 
 // password asks for the server's first password, which may not be there right after the first boot.
 func (p provisioner) password(ctx context.Context, serverNo, privateKey string) (password string, err error) {
-	get := p.client.VPC.GetRootPassword
-	if p.plan.Platform == config.Classic {
-		get = p.client.Classic.GetRootPassword
-	}
+	api := p.client.On(string(p.plan.Platform))
 	err = p.client.Wait(ctx, ncloud.WaitFor{
 		What: "the first password of server " + serverNo, Timeout: passwordTimeout, Progress: progress(p.story),
 		Poll: func(ctx context.Context) (string, bool, error) {
-			password, err = get(ctx, serverNo, privateKey)
+			password, err = api.GetRootPassword(ctx, serverNo, privateKey)
 			if ncloud.IsState(err) || ncloud.IsTransient(err) || (err == nil && password == "") {
 				return "not there yet", false, nil
 			}

@@ -68,11 +68,7 @@ func (s *Source) client(ctx context.Context, p Place, platform string) (*ncloud.
 	if err != nil {
 		return nil, err
 	}
-	list := c.VPC.GetRegionList
-	if platform == classic {
-		list = c.Classic.GetRegionList
-	}
-	regions, err := list(ctx)
+	regions, err := c.On(platform).GetRegionList(ctx)
 	if err != nil {
 		return nil, err
 	}

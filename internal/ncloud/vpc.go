@@ -553,7 +553,7 @@ func (a *VPCService) CreateLoginKey(ctx context.Context, name string) (LoginKey,
 			return LoginKey{}, err
 		}
 		return LoginKey{Name: name, PrivateKey: str(r.PrivateKey)}, nil
-	}, a.GetLoginKeyList, a.DeleteLoginKeys)
+	}, a.GetLoginKeyList, a.DeleteLoginKey)
 }
 
 // ImportLoginKey registers an RSA public key (OpenSSH format) of our own.
@@ -571,7 +571,7 @@ func (a *VPCService) GetLoginKeyList(ctx context.Context, name string) ([]LoginK
 }
 
 // DeleteLoginKeys deletes a login key.
-func (a *VPCService) DeleteLoginKeys(ctx context.Context, name string) error {
+func (a *VPCService) DeleteLoginKey(ctx context.Context, name string) error {
 	return change(ctx, a.c, "login key "+name, (*vsv).DeleteLoginKeys, vserver.DeleteLoginKeysRequest{KeyNameList: opts([]string{name})},
 		keyGone(a.GetLoginKeyList, name))
 }

@@ -62,11 +62,7 @@ func Check(ctx context.Context, client *ncloud.Client, build *config.Build, o Op
 
 // findRegion asks for the region list, the first question of all: it also tells whether the keys are good.
 func findRegion(ctx context.Context, c *ncloud.Client, s *config.Source, p config.Platform) (ncloud.Region, hcl.Diagnostics) {
-	ask := c.VPC.GetRegionList
-	if p == config.Classic {
-		ask = c.Classic.GetRegionList
-	}
-	regions, err := ask(ctx)
+	regions, err := c.On(string(p)).GetRegionList(ctx)
 	if err != nil {
 		return ncloud.Region{}, hcl.Diagnostics{apiFailure(s, err)}
 	}
@@ -170,11 +166,9 @@ func (a *asker) first() *facts {
 		}
 	}
 	if a.build.Communicator.KeyPairName != "" {
-		find := v.GetLoginKeyList
-		if a.r.Platform == config.Classic {
-			find = c.GetLoginKeyList
-		}
-		ask(a, "keys", func(ctx context.Context) ([]ncloud.LoginKey, error) { return find(ctx, "") }, func(x []ncloud.LoginKey) { f.keys = x })
+		ask(a, "keys", func(ctx context.Context) ([]ncloud.LoginKey, error) {
+			return a.c.On(string(a.r.Platform)).GetLoginKeyList(ctx, "")
+		}, func(x []ncloud.LoginKey) { f.keys = x })
 	}
 	a.group.Wait()
 	if g, ok := usedACG(s, f); ok { // its rules only now, since a Classic build without a number uses the default one

@@ -81,13 +81,7 @@ func zonesData() *dataSource {
 			blocks: map[string]*block{"filter": oldFilter},
 		}.finish(),
 		read: func(ctx context.Context, s *session, o *object) error {
-			var zones []ncloud.Zone
-			var err error
-			if s.flavour == Classic {
-				zones, err = s.classic.GetZoneList(ctx)
-			} else {
-				zones, err = s.vpc.GetZoneList(ctx)
-			}
+			zones, err := s.api.GetZoneList(ctx)
 			if err != nil {
 				return err
 			}
@@ -375,13 +369,7 @@ func rootPasswordData() *dataSource {
 		}}.finish(),
 		read: func(ctx context.Context, s *session, o *object) error {
 			server, key := o.text("server_instance_no"), o.text("private_key")
-			var password string
-			var err error
-			if s.flavour == Classic {
-				password, err = s.classic.GetRootPassword(ctx, server, key)
-			} else {
-				password, err = s.vpc.GetRootPassword(ctx, server, key)
-			}
+			password, err := s.api.GetRootPassword(ctx, server, key)
 			if err != nil {
 				return err
 			}
@@ -399,13 +387,7 @@ func imageProductRows(ctx context.Context, s *session, o *object) ([]row, error)
 	if p := o.text("platform_type"); p != "" {
 		f.PlatformTypes = []string{p}
 	}
-	var products []ncloud.Product
-	var err error
-	if s.flavour == Classic {
-		products, err = s.classic.GetServerImageProductList(ctx, f)
-	} else {
-		products, err = s.vpc.GetServerImageProductList(ctx, f)
-	}
+	products, err := s.api.GetServerImageProductList(ctx, f)
 	if err != nil {
 		return nil, err
 	}

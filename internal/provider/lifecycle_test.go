@@ -707,7 +707,7 @@ func TestDestroyWithThingsGone(t *testing.T) {
 	w := newWorld(t, VPC, "KR", vpcBake)
 	w.apply()
 	ctx, api := t.Context(), w.client.VPC
-	s := &session{client: w.client, vpc: api}
+	s := &session{client: w.client, api: api, vpc: api}
 	for _, r := range []struct {
 		resource *resource
 		address  string
@@ -722,7 +722,7 @@ func TestDestroyWithThingsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := api.DeleteLoginKeys(ctx, "tfb-1-key"); err != nil {
+	if err := api.DeleteLoginKey(ctx, "tfb-1-key"); err != nil {
 		t.Fatal(err)
 	}
 	if left := w.cloud.Inventory().Left(); len(left) > 0 {
@@ -1026,7 +1026,7 @@ output "all" {
 			w := newWorld(t, f, "KR", c.things)
 			w.apply()
 			server, ctx := w.id("ncloud_server.server"), t.Context()
-			s := &session{flavour: f, client: w.client, vpc: w.client.VPC, classic: w.client.Classic}
+			s := &session{flavour: f, client: w.client, api: w.client.On(f.String()), vpc: w.client.VPC, classic: w.client.Classic}
 			bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
 			defer cancel()
 			if err := s.stopServer(bounded, server); err != nil {

@@ -52,7 +52,7 @@ func publicIP(f Flavour) *resource {
 			return err
 		},
 		read: func(ctx context.Context, s *session, o *object) (bool, error) {
-			ip, err := s.publicIP(ctx, o.text("id"))
+			ip, err := s.api.GetPublicIpInstanceDetail(ctx, o.text("id"))
 			if err != nil {
 				return missingIsFine(err)
 			}
@@ -68,10 +68,7 @@ func publicIP(f Flavour) *resource {
 			}
 			if from != to && to != "" {
 				err := s.insist(ctx, "associate public IP "+no, busy, func(ctx context.Context) error {
-					if s.flavour == Classic {
-						return s.classic.AssociatePublicIpWithServerInstance(ctx, no, to)
-					}
-					return s.vpc.AssociatePublicIpWithServerInstance(ctx, no, to)
+					return s.api.AssociatePublicIpWithServerInstance(ctx, no, to)
 				})
 				if err != nil {
 					return err
@@ -80,7 +77,7 @@ func publicIP(f Flavour) *resource {
 					return err
 				}
 			}
-			ip, err := s.publicIP(ctx, no)
+			ip, err := s.api.GetPublicIpInstanceDetail(ctx, no)
 			if err == nil {
 				setPublicIP(o, ip)
 			}
@@ -88,7 +85,7 @@ func publicIP(f Flavour) *resource {
 		},
 		delete: func(ctx context.Context, s *session, o *object) error {
 			no := o.text("id")
-			ip, err := s.publicIP(ctx, no)
+			ip, err := s.api.GetPublicIpInstanceDetail(ctx, no)
 			if gone(err) {
 				return nil
 			} else if err != nil {
@@ -101,18 +98,14 @@ func publicIP(f Flavour) *resource {
 			}
 			// The API is known to answer 500 although it has done as told, so what exists decides, not the answer.
 			return s.wait(ctx, "public IP "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
-				ip, err := s.publicIP(ctx, no)
+				ip, err := s.api.GetPublicIpInstanceDetail(ctx, no)
 				if err != nil {
 					return untilGone(ip.Status, err)
 				}
 				if ip.Operation == "TERMT" || ip.Status == "TERMT" || ip.Status == "TERMTING" {
 					return ip.Status, false, nil
 				}
-				if s.flavour == Classic {
-					err = s.classic.DeletePublicIpInstances(ctx, no)
-				} else {
-					err = s.vpc.DeletePublicIpInstance(ctx, no)
-				}
+				err = s.api.DeletePublicIpInstance(ctx, no)
 				if err != nil && (busy(err) || gone(err) || passing(err)) {
 					err = nil
 				}
@@ -133,17 +126,10 @@ func setPublicIP(o *object, ip ncloud.PublicIP) {
 	o.setTextIf("zone", ip.ZoneCode)
 }
 
-func (s *session) publicIP(ctx context.Context, no string) (ncloud.PublicIP, error) {
-	if s.flavour == Classic {
-		return s.classic.GetPublicIpInstanceDetail(ctx, no)
-	}
-	return s.vpc.GetPublicIpInstanceDetail(ctx, no)
-}
-
 func (s *session) ipUntil(ctx context.Context, no, what string, ok func(ncloud.PublicIP) bool) (ncloud.PublicIP, error) {
 	var ip ncloud.PublicIP
 	err := s.wait(ctx, "public IP "+no+" to be "+what, func(ctx context.Context) (_ string, done bool, err error) {
-		ip, err = s.publicIP(ctx, no)
+		ip, err = s.api.GetPublicIpInstanceDetail(ctx, no)
 		return ip.Status + "/" + ip.Operation, ok(ip) && (ip.Operation == "NULL" || ip.Operation == ""), err
 	})
 	return ip, err
@@ -152,14 +138,11 @@ func (s *session) ipUntil(ctx context.Context, no, what string, ok func(ncloud.P
 // disassociate takes a public IP off its server and waits until it is off.
 func (s *session) disassociate(ctx context.Context, no string) error {
 	err := s.insist(ctx, "disassociate public IP "+no, busy, func(ctx context.Context) error {
-		ip, err := s.publicIP(ctx, no)
+		ip, err := s.api.GetPublicIpInstanceDetail(ctx, no)
 		if err != nil || ip.ServerNo == "" {
 			return err
 		}
-		if s.flavour == Classic {
-			return s.classic.DisassociatePublicIpFromServerInstance(ctx, no)
-		}
-		return s.vpc.DisassociatePublicIpFromServerInstance(ctx, no)
+		return s.api.DisassociatePublicIpFromServerInstance(ctx, no)
 	})
 	if gone(err) {
 		return nil

@@ -85,13 +85,7 @@ func loginKey() *resource {
 		importAs: "key_name",
 		create: func(ctx context.Context, s *session, o *object) error {
 			name := o.text("key_name")
-			var k ncloud.LoginKey
-			var err error
-			if s.flavour == Classic {
-				k, err = s.classic.CreateLoginKey(ctx, name)
-			} else {
-				k, err = s.vpc.CreateLoginKey(ctx, name)
-			}
+			k, err := s.api.CreateLoginKey(ctx, name)
 			if err != nil {
 				return err
 			}
@@ -121,11 +115,7 @@ func loginKey() *resource {
 				if err != nil || !found {
 					return "", err == nil, err
 				}
-				if s.flavour == Classic {
-					err = s.classic.DeleteLoginKey(ctx, name)
-				} else {
-					err = s.vpc.DeleteLoginKeys(ctx, name)
-				}
+				err = s.api.DeleteLoginKey(ctx, name)
 				if err != nil && (busy(err) || gone(err)) {
 					err = nil
 				}
@@ -137,13 +127,7 @@ func loginKey() *resource {
 
 // loginKey looks a key up by its exact name; the API also finds others that contain it.
 func (s *session) loginKey(ctx context.Context, name string) (ncloud.LoginKey, bool, error) {
-	var keys []ncloud.LoginKey
-	var err error
-	if s.flavour == Classic {
-		keys, err = s.classic.GetLoginKeyList(ctx, name)
-	} else {
-		keys, err = s.vpc.GetLoginKeyList(ctx, name)
-	}
+	keys, err := s.api.GetLoginKeyList(ctx, name)
 	for _, k := range keys {
 		if k.Name == name {
 			return k, true, err

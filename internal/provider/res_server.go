@@ -242,20 +242,12 @@ var broken = map[string]string{
 	"TERMT": "being terminated",
 }
 
-// server asks for a server on either platform.
-func (s *session) server(ctx context.Context, no string) (ncloud.Server, error) {
-	if s.flavour == Classic {
-		return s.classic.GetServerInstanceDetail(ctx, no)
-	}
-	return s.vpc.GetServerInstanceDetail(ctx, no)
-}
-
 // isBroken tells whether a server is in a state that it does not leave by itself: waiting for it is no use.
 func (s *session) isBroken(ctx context.Context, no string) bool {
 	if no == "" {
 		return false
 	}
-	v, err := s.server(ctx, no)
+	v, err := s.api.GetServerInstanceDetail(ctx, no)
 	return err == nil && broken[v.Status] != "" && v.Status != "TERMT"
 }
 
@@ -264,7 +256,7 @@ func (s *session) isBroken(ctx context.Context, no string) bool {
 func (s *session) serverUntil(ctx context.Context, no, state string) (ncloud.Server, error) {
 	var v ncloud.Server
 	err := s.wait(ctx, "server "+no+" to be "+state, func(ctx context.Context) (_ string, done bool, err error) {
-		v, err = s.server(ctx, no)
+		v, err = s.api.GetServerInstanceDetail(ctx, no)
 		if err != nil {
 			return "", false, err
 		}
@@ -303,10 +295,7 @@ func updateServer(ctx context.Context, s *session, prior, o *object) error {
 			return err
 		}
 		err = s.insist(ctx, "start server "+no, busy, func(ctx context.Context) error {
-			if s.flavour == Classic {
-				return s.classic.StartServerInstances(ctx, no)
-			}
-			return s.vpc.StartServerInstances(ctx, no)
+			return s.api.StartServerInstances(ctx, no)
 		})
 		if err != nil {
 			return err
@@ -316,17 +305,11 @@ func updateServer(ctx context.Context, s *session, prior, o *object) error {
 		}
 	}
 	if now := o.flag("is_protect_server_termination"); now != prior.flag("is_protect_server_termination") {
-		var err error
-		if s.flavour == Classic {
-			err = s.classic.SetProtectServerTermination(ctx, no, now)
-		} else {
-			err = s.vpc.SetProtectServerTermination(ctx, no, now)
-		}
-		if err != nil {
+		if err := s.api.SetProtectServerTermination(ctx, no, now); err != nil {
 			return err
 		}
 	}
-	v, err := s.server(ctx, no)
+	v, err := s.api.GetServerInstanceDetail(ctx, no)
 	if err != nil {
 		return err
 	}
@@ -340,7 +323,7 @@ func updateServer(ctx context.Context, s *session, prior, o *object) error {
 // stopServer stops a server that runs, whatever is under way with it. One that is gone or stopped is left alone.
 func (s *session) stopServer(ctx context.Context, no string) error {
 	return s.wait(ctx, "server "+no+" to be stopped", func(ctx context.Context) (string, bool, error) {
-		v, err := s.server(ctx, no)
+		v, err := s.api.GetServerInstanceDetail(ctx, no)
 		if gone(err) {
 			return "gone", true, nil
 		} else if err != nil {
@@ -353,11 +336,7 @@ func (s *session) stopServer(ctx context.Context, no string) error {
 		case v.Status == "NSTOP" && (v.Operation == "NULL" || v.Operation == ""):
 			return state, true, nil
 		case v.Status == "RUN" && (v.Operation == "NULL" || v.Operation == ""):
-			if s.flavour == Classic {
-				err = s.classic.StopServerInstances(ctx, no)
-			} else {
-				err = s.vpc.StopServerInstances(ctx, no)
-			}
+			err = s.api.StopServerInstances(ctx, no)
 			if err != nil && (busy(err) || gone(err)) {
 				err = nil // ask again
 			}
@@ -370,7 +349,7 @@ func (s *session) stopServer(ctx context.Context, no string) error {
 // repeated as long as the API says that something is still under way.
 func deleteServer(ctx context.Context, s *session, o *object) error {
 	no := o.text("id")
-	v, err := s.server(ctx, no)
+	v, err := s.api.GetServerInstanceDetail(ctx, no)
 	if gone(err) {
 		return nil
 	} else if err != nil {
@@ -380,7 +359,7 @@ func deleteServer(ctx context.Context, s *session, o *object) error {
 		return fmt.Errorf("server %s (%s) is protected against termination: apply is_protect_server_termination = false first", no, v.Name)
 	}
 	// One that is being made is refused, and waited for; one that got stuck there never becomes fit to be stopped.
-	unmade := (v.Status == "INIT" || v.Status == "CREAT") && s.terminateServer(ctx, no) == nil
+	unmade := (v.Status == "INIT" || v.Status == "CREAT") && s.api.TerminateServerInstances(ctx, no) == nil
 	if !unmade {
 		if err := s.stopServer(ctx, no); err != nil {
 			return err
@@ -390,7 +369,7 @@ func deleteServer(ctx context.Context, s *session, o *object) error {
 		}
 	}
 	return s.wait(ctx, "server "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
-		v, err := s.server(ctx, no)
+		v, err := s.api.GetServerInstanceDetail(ctx, no)
 		if err != nil {
 			return untilGone("", err)
 		}
@@ -398,24 +377,16 @@ func deleteServer(ctx context.Context, s *session, o *object) error {
 		if v.Status == "TERMT" || v.Operation == "TERMT" || v.Operation == "SETUP" {
 			return state, false, nil
 		}
-		if err = s.terminateServer(ctx, no); err != nil && (busy(err) || gone(err)) {
+		if err = s.api.TerminateServerInstances(ctx, no); err != nil && (busy(err) || gone(err)) {
 			err = nil
 		}
 		return state, false, err
 	})
 }
 
-// terminateServer asks for a server's end, once.
-func (s *session) terminateServer(ctx context.Context, no string) error {
-	if s.flavour == Classic {
-		return s.classic.TerminateServerInstances(ctx, no)
-	}
-	return s.vpc.TerminateServerInstances(ctx, no)
-}
-
 // detachDisks takes a stopped server's additional disks off it, so that they survive its end as the official provider has it.
 func (s *session) detachDisks(ctx context.Context, no string) error {
-	disks, err := s.disks(ctx, ncloud.BlockStorageFilter{ServerNo: no, Types: []string{"SVRBS"}})
+	disks, err := s.api.GetBlockStorageInstanceList(ctx, ncloud.BlockStorageFilter{ServerNo: no, Types: []string{"SVRBS"}})
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func blockStorage(f Flavour) *resource {
 		},
 		create: createDisk,
 		read: func(ctx context.Context, s *session, o *object) (bool, error) {
-			d, err := s.disk(ctx, o.text("id"))
+			d, err := s.api.GetBlockStorageInstanceDetail(ctx, o.text("id"))
 			if err != nil {
 				return missingIsFine(err)
 			}
@@ -123,7 +123,7 @@ func createDisk(ctx context.Context, s *session, o *object) error {
 		if err := s.attachDisk(ctx, d.No, server); err != nil {
 			return err
 		}
-		if d, err = s.disk(ctx, d.No); err != nil {
+		if d, err = s.api.GetBlockStorageInstanceDetail(ctx, d.No); err != nil {
 			return err
 		}
 	}
@@ -180,7 +180,7 @@ func updateDisk(ctx context.Context, s *session, prior, o *object) error {
 			return err
 		}
 	}
-	d, err := s.disk(ctx, no)
+	d, err := s.api.GetBlockStorageInstanceDetail(ctx, no)
 	if err == nil {
 		s.setDisk(o, d)
 	}
@@ -189,7 +189,7 @@ func updateDisk(ctx context.Context, s *session, prior, o *object) error {
 
 func deleteDisk(ctx context.Context, s *session, o *object) error {
 	no, server := o.text("id"), o.text("server_instance_no")
-	d, err := s.disk(ctx, no)
+	d, err := s.api.GetBlockStorageInstanceDetail(ctx, no)
 	if gone(err) {
 		return nil
 	} else if err != nil {
@@ -208,18 +208,14 @@ func deleteDisk(ctx context.Context, s *session, o *object) error {
 		}
 	}
 	err = s.wait(ctx, "disk "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
-		d, err := s.disk(ctx, no)
+		d, err := s.api.GetBlockStorageInstanceDetail(ctx, no)
 		if err != nil {
 			return untilGone(d.Status, err)
 		}
 		if d.Operation != "" && d.Operation != "NULL" {
 			return d.Status + "/" + d.Operation, false, nil // TERMT, or something that must end first
 		}
-		if s.flavour == Classic {
-			err = s.classic.DeleteBlockStorageInstances(ctx, no)
-		} else {
-			err = s.vpc.DeleteBlockStorageInstances(ctx, no)
-		}
+		err = s.api.DeleteBlockStorageInstances(ctx, no)
 		if err != nil && busy(err) && s.isBroken(ctx, d.ServerNo) {
 			return d.Status, false, fmt.Errorf("its server %s is broken and does not let go of it; terminate the server first: %w", d.ServerNo, err)
 		}
@@ -266,25 +262,11 @@ func (s *session) setDisk(o *object, d ncloud.BlockStorage) {
 	o.setTextIf("hypervisor_type", d.Hypervisor)
 }
 
-func (s *session) disk(ctx context.Context, no string) (ncloud.BlockStorage, error) {
-	if s.flavour == Classic {
-		return s.classic.GetBlockStorageInstanceDetail(ctx, no)
-	}
-	return s.vpc.GetBlockStorageInstanceDetail(ctx, no)
-}
-
-func (s *session) disks(ctx context.Context, f ncloud.BlockStorageFilter) ([]ncloud.BlockStorage, error) {
-	if s.flavour == Classic {
-		return s.classic.GetBlockStorageInstanceList(ctx, f)
-	}
-	return s.vpc.GetBlockStorageInstanceList(ctx, f)
-}
-
 // diskUntil waits until ok is true of a disk and nothing is under way with it.
 func (s *session) diskUntil(ctx context.Context, no, what string, ok func(ncloud.BlockStorage) bool) (ncloud.BlockStorage, error) {
 	var d ncloud.BlockStorage
 	err := s.wait(ctx, "disk "+no+" to be "+what, func(ctx context.Context) (_ string, done bool, err error) {
-		d, err = s.disk(ctx, no)
+		d, err = s.api.GetBlockStorageInstanceDetail(ctx, no)
 		if err == nil && (d.StatusName == "createFailed" || d.Status == "CREFL") {
 			err = fmt.Errorf("disk %s: creating it failed (%s); the console tells more", no, d.Status)
 		}
@@ -296,13 +278,10 @@ func (s *session) diskUntil(ctx context.Context, no, what string, ok func(ncloud
 // attachDisk attaches a disk to a server and waits until it is attached.
 func (s *session) attachDisk(ctx context.Context, no, server string) error {
 	err := s.insist(ctx, "attach disk "+no+" to server "+server, busy, func(ctx context.Context) error {
-		if d, err := s.disk(ctx, no); err != nil || d.ServerNo == server && d.Status == "ATTAC" {
+		if d, err := s.api.GetBlockStorageInstanceDetail(ctx, no); err != nil || d.ServerNo == server && d.Status == "ATTAC" {
 			return err
 		}
-		if s.flavour == Classic {
-			return s.classic.AttachBlockStorageInstance(ctx, no, server)
-		}
-		return s.vpc.AttachBlockStorageInstance(ctx, no, server)
+		return s.api.AttachBlockStorageInstance(ctx, no, server)
 	})
 	if err != nil {
 		return err
@@ -315,14 +294,11 @@ func (s *session) attachDisk(ctx context.Context, no, server string) error {
 func (s *session) detachDisk(ctx context.Context, no, server string) error {
 	again := func(err error) bool { return busy(err) && !s.isBroken(ctx, server) }
 	err := s.insist(ctx, "detach disk "+no+" from server "+server, again, func(ctx context.Context) error {
-		d, err := s.disk(ctx, no)
+		d, err := s.api.GetBlockStorageInstanceDetail(ctx, no)
 		if err != nil || d.ServerNo == "" || d.Operation == "DETAC" {
 			return err
 		}
-		if s.flavour == Classic {
-			return s.classic.DetachBlockStorageInstances(ctx, no)
-		}
-		return s.vpc.DetachBlockStorageInstances(ctx, no)
+		return s.api.DetachBlockStorageInstances(ctx, no)
 	})
 	if gone(err) {
 		return nil
@@ -333,7 +309,7 @@ func (s *session) detachDisk(ctx context.Context, no, server string) error {
 		return err
 	}
 	return s.wait(ctx, "server "+server+" to settle", func(ctx context.Context) (string, bool, error) {
-		v, err := s.server(ctx, server)
+		v, err := s.api.GetServerInstanceDetail(ctx, server)
 		if gone(err) {
 			return "gone", true, nil
 		}
@@ -366,20 +342,14 @@ func snapshot(f Flavour) *resource {
 		timeouts: map[string]time.Duration{"create": time.Hour, "delete": 5 * time.Minute},
 		create: func(ctx context.Context, s *session, o *object) error {
 			q := ncloud.CreateSnapshot{Name: o.text("name"), Description: o.text("description"), BlockStorageNo: o.text("block_storage_instance_no")}
-			var n ncloud.Snapshot
-			var err error
-			if s.flavour == Classic {
-				n, err = s.classic.CreateBlockStorageSnapshotInstance(ctx, q)
-			} else {
-				n, err = s.vpc.CreateBlockStorageSnapshotInstance(ctx, q)
-			}
+			n, err := s.api.CreateBlockStorageSnapshotInstance(ctx, q)
 			if err != nil {
 				return err
 			}
 			setSnapshot(o, n)
 			o.setText("block_storage_instance_no", q.BlockStorageNo)
 			return s.wait(ctx, "snapshot "+n.No+" to be made", func(ctx context.Context) (string, bool, error) {
-				n, err := s.snapshot(ctx, n.No)
+				n, err := s.api.GetBlockStorageSnapshotInstanceDetail(ctx, n.No)
 				if err != nil {
 					return "", false, err
 				}
@@ -391,7 +361,7 @@ func snapshot(f Flavour) *resource {
 			})
 		},
 		read: func(ctx context.Context, s *session, o *object) (bool, error) {
-			n, err := s.snapshot(ctx, o.text("id"))
+			n, err := s.api.GetBlockStorageSnapshotInstanceDetail(ctx, o.text("id"))
 			if err != nil {
 				return missingIsFine(err)
 			}
@@ -401,7 +371,7 @@ func snapshot(f Flavour) *resource {
 		// Name and description change in the configuration only: the API cannot change them. As the official provider does,
 		// an update is a read.
 		update: func(ctx context.Context, s *session, _, o *object) error {
-			n, err := s.snapshot(ctx, o.text("id"))
+			n, err := s.api.GetBlockStorageSnapshotInstanceDetail(ctx, o.text("id"))
 			if err == nil {
 				setSnapshot(o, n)
 			}
@@ -410,18 +380,14 @@ func snapshot(f Flavour) *resource {
 		delete: func(ctx context.Context, s *session, o *object) error {
 			no := o.text("id")
 			return s.wait(ctx, "snapshot "+no+" to be gone", func(ctx context.Context) (string, bool, error) {
-				n, err := s.snapshot(ctx, no)
+				n, err := s.api.GetBlockStorageSnapshotInstanceDetail(ctx, no)
 				if err != nil {
 					return untilGone(n.Status, err)
 				}
 				if n.Operation != "" && n.Operation != "NULL" {
 					return n.Status + "/" + n.Operation, false, nil
 				}
-				if s.flavour == Classic {
-					err = s.classic.DeleteBlockStorageSnapshotInstances(ctx, no)
-				} else {
-					err = s.vpc.DeleteBlockStorageSnapshotInstances(ctx, no)
-				}
+				err = s.api.DeleteBlockStorageSnapshotInstances(ctx, no)
 				if err != nil && (busy(err) || gone(err)) {
 					err = nil
 				}
@@ -429,13 +395,6 @@ func snapshot(f Flavour) *resource {
 			})
 		},
 	}
-}
-
-func (s *session) snapshot(ctx context.Context, no string) (ncloud.Snapshot, error) {
-	if s.flavour == Classic {
-		return s.classic.GetBlockStorageSnapshotInstanceDetail(ctx, no)
-	}
-	return s.vpc.GetBlockStorageSnapshotInstanceDetail(ctx, no)
 }
 
 func setSnapshot(o *object, n ncloud.Snapshot) {

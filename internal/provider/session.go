@@ -27,6 +27,7 @@ type session struct {
 	flavour Flavour
 	options Options
 	client  *ncloud.Client
+	api     ncloud.Platform // the flavour's; what only one platform has is asked of vpc and classic
 	vpc     *ncloud.VPCService
 	classic *ncloud.ClassicService
 	regions []ncloud.Region
@@ -97,15 +98,11 @@ func configure(ctx context.Context, o Options, config *object) (*session, error)
 	}
 
 	s := &session{flavour: o.Flavour, options: o}
-	var err error
-	if o.Flavour == Classic {
-		s.regions, err = client.Classic.GetRegionList(ctx)
-	} else {
-		s.regions, err = client.VPC.GetRegionList(ctx)
-	}
+	regions, err := client.On(o.Flavour.String()).GetRegionList(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s.regions = regions
 	r, err := ncloud.ResolveRegion(s.regions, region)
 	if err != nil {
 		return nil, err
@@ -115,7 +112,7 @@ func configure(ctx context.Context, o Options, config *object) (*session, error)
 		return nil, fmt.Errorf("region %q is not a region code; write %s", region, r.Code)
 	}
 	s.client = client.In(r)
-	s.vpc, s.classic = s.client.VPC, s.client.Classic
+	s.api, s.vpc, s.classic = s.client.On(o.Flavour.String()), s.client.VPC, s.client.Classic
 	return s, nil
 }
 

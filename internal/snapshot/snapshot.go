@@ -87,15 +87,12 @@ func or(d, def time.Duration) time.Duration {
 // Stop shuts the server down and waits until it is. It is content with a server that shut itself down, waits while
 // another operation runs (SETUP, SHTDN), and asks again when a stop has no effect.
 func (m *Imager) Stop(ctx context.Context, p config.Platform, serverNo string) error {
-	get, stop := m.Client.VPC.GetServerInstanceDetail, m.Client.VPC.StopServerInstances
-	if p == config.Classic {
-		get, stop = m.Client.Classic.GetServerInstanceDetail, m.Client.Classic.StopServerInstances
-	}
+	api := m.Client.On(string(p))
 	idle := 0 // polls in a row that saw it running and doing nothing
 	return m.Client.Wait(ctx, ncloud.WaitFor{
 		What: fmt.Sprintf("server %s to stop", serverNo), Timeout: or(m.StopTimeout, 15*time.Minute), Progress: m.Progress,
 		Poll: func(ctx context.Context) (string, bool, error) {
-			s, err := get(ctx, serverNo)
+			s, err := api.GetServerInstanceDetail(ctx, serverNo)
 			if err != nil {
 				return "", false, err
 			}
@@ -111,7 +108,7 @@ func (m *Imager) Stop(ctx context.Context, p config.Platform, serverNo string) e
 			}
 			// The state may lag behind a stop that was accepted, so only now and then is it asked again.
 			if idle%10 == 0 {
-				if err := stop(ctx, serverNo); err != nil && !ncloud.IsState(err) && !ncloud.IsTransient(err) {
+				if err := api.StopServerInstances(ctx, serverNo); err != nil && !ncloud.IsState(err) && !ncloud.IsTransient(err) {
 					return state, false, err
 				}
 			}

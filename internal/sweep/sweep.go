@@ -352,51 +352,41 @@ func next(r Resource, all []Resource) action {
 
 // do takes one step.
 func (s *Sweeper) do(ctx context.Context, act action, r Resource) error {
-	v, c := s.Client.VPC, s.Client.Classic
-	classic := r.Platform == config.Classic
-	pick := func(onClassic, onVPC func(context.Context, string) error) error {
-		if classic {
-			return onClassic(ctx, r.No)
-		}
-		return onVPC(ctx, r.No)
-	}
+	v, on := s.Client.VPC, s.Client.On(string(r.Platform))
 	switch r.Kind {
 	case Image:
 		switch r.image {
 		case classicMember:
-			return c.DeleteMemberServerImages(ctx, r.No)
+			return s.Client.Classic.DeleteMemberServerImages(ctx, r.No)
 		case vpcMember:
 			return v.DeleteMemberServerImageInstances(ctx, r.No)
 		}
 		return v.DeleteServerImage(ctx, r.No)
 	case PublicIP:
 		if act == disassociate {
-			return pick(c.DisassociatePublicIpFromServerInstance, v.DisassociatePublicIpFromServerInstance)
+			return on.DisassociatePublicIpFromServerInstance(ctx, r.No)
 		}
-		return pick(c.DeletePublicIpInstances, v.DeletePublicIpInstance)
+		return on.DeletePublicIpInstance(ctx, r.No)
 	case Server:
 		switch act {
 		case unprotect:
-			if classic {
-				return c.SetProtectServerTermination(ctx, r.No, false)
-			}
-			return v.SetProtectServerTermination(ctx, r.No, false)
+			return on.SetProtectServerTermination(ctx, r.No, false)
 		case stop:
-			return pick(c.StopServerInstances, v.StopServerInstances)
+			return on.StopServerInstances(ctx, r.No)
 		}
-		return pick(c.TerminateServerInstances, v.TerminateServerInstances)
+		return on.TerminateServerInstances(ctx, r.No)
 	case BlockStorage:
 		if act == detach {
-			return pick(c.DetachBlockStorageInstances, v.DetachBlockStorageInstances)
+			return on.DetachBlockStorageInstances(ctx, r.No)
 		}
-		if r.protected && !classic {
+		if r.protected && r.Platform == config.VPC {
 			if err := v.SetBlockStorageReturnProtection(ctx, r.No, false); err != nil {
 				return err
 			}
 		}
-		return pick(c.DeleteBlockStorageInstances, v.DeleteBlockStorageInstances)
+		return on.DeleteBlockStorageInstances(ctx, r.No)
 	case Snapshot:
-		return pick(c.DeleteBlockStorageSnapshotInstances, v.DeleteBlockStorageSnapshotInstances)
+		return on.DeleteBlockStorageSnapshotInstances(ctx, r.No)
 	case NIC:
 		if act == detach {
 			return v.DetachNetworkInterface(ctx, r.No, r.subnet, r.server)
@@ -407,7 +397,7 @@ func (s *Sweeper) do(ctx context.Context, act action, r Resource) error {
 	case InitScript:
 		return v.DeleteInitScripts(ctx, r.No)
 	case LoginKey:
-		return pick(c.DeleteLoginKey, v.DeleteLoginKeys)
+		return on.DeleteLoginKey(ctx, r.No)
 	}
 	return fmt.Errorf("nothing known about deleting a %s", r.Kind)
 }
