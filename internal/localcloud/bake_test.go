@@ -28,7 +28,7 @@ func TestBakeWithRealGuests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(2 * time.Minute))
 		sc, chans, reqs, err := ssh.NewClientConn(conn, ip, &ssh.ClientConfig{User: "root", Auth: []ssh.AuthMethod{ssh.Password(pw)}, HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error { return nil }})
 		if err != nil {
 			t.Fatal(err)
