@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"net/http"
 	"os"
@@ -76,6 +77,7 @@ func runScripts(t *testing.T, dir string) {
 			"setimage":  cmdSetImage,
 			"rundir":    cmdRunDir,
 			"waitcloud": cmdWaitCloud,
+			"exits":     cmdExits,
 		},
 	})
 }
@@ -96,6 +98,20 @@ func cmdLeft(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func jsonNumber(n int) string { b, _ := json.Marshal(n); return string(b) }
+
+// cmdExits runs tfbake and checks its exit code.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE ARGUMENTS-OF-TFBAKE")
+	}
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](ts.Exec("tfbake", args[1:]...)); ok {
+		code = exit.ExitCode()
+	}
+	if args[0] != jsonNumber(code) {
+		ts.Fatalf("tfbake exits with %d, want %s:\n%s", code, args[0], ts.ReadFile("stderr"))
+	}
+}
 
 // cmdSetImage sets an environment variable to the image number that the last command printed.
 func cmdSetImage(ts *testscript.TestScript, neg bool, args []string) {

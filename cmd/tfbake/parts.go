@@ -56,6 +56,9 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 		b.Source.Site = c.app.getenv("NCLOUD_SITE")
 	}
 	client, err := c.app.client(ctx, c.target, b.Source, c.story)
+	if errors.Is(err, ncloud.ErrNoCredentials) {
+		return config.Resolved{}, fmt.Errorf("%w; -local needs none: it bakes in a simulated cloud", err)
+	}
 	if err != nil {
 		return config.Resolved{}, err
 	}
@@ -73,7 +76,7 @@ func (c *checker) Check(ctx context.Context, b *config.Build, runID string) (con
 	}
 	c.app.diagnostics(c.tmpl.Files, diags)
 	if diags.HasErrors() {
-		return plan, fmt.Errorf("%s in the template, as the account sees it; nothing was created", count(len(diags.Errs()), "error"))
+		return plan, fmt.Errorf("%s; nothing was created", count(len(diags.Errs()), "error"))
 	}
 	if ahead := client.Ahead(); c.provider == officialProvider && ahead.Abs() > ncloud.Tolerance {
 		return plan, fmt.Errorf("%s, and the official provider's calls, signed with it, would be refused: set it, or use -provider embedded", ncloud.ClockOff(ahead))

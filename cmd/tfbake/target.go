@@ -160,7 +160,7 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 				story.Info("%s", e.Err)
 				return
 			}
-			story.Info("%s: %s; trying again in %s", e.Action, strings.TrimSpace(e.Err.Error()), e.Wait.Round(100_000_000))
+			story.Info("%s; trying again in %s", strings.TrimSpace(e.Err.Error()), e.Wait.Round(100_000_000))
 		},
 	})
 }

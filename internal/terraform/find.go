@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"os/exec"
@@ -81,6 +82,12 @@ func (e *NotFoundError) Unwrap() error { return e.Err }
 func findNamed(ctx context.Context, o FindOptions) (Binary, error) {
 	path, err := exec.LookPath(o.Path)
 	if err != nil {
+		if e, ok := errors.AsType[*exec.Error](err); ok {
+			err = e.Err
+		}
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
 		return Binary{}, fmt.Errorf("find terraform: %s, named by -terraform or TFBAKE_TERRAFORM: %w", o.Path, err)
 	}
 	b, err := probe(ctx, path)
