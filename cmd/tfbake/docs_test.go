@@ -43,6 +43,13 @@ func templateReference() []byte {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", keyCell(k), k.Type, cell(k.Default, true), docCell(k))
 	}
+	b.WriteString("\n## Functions\n\nIn strings, `{{…}}` is Go's text/template with these functions; `{{`{{x}}`}}` leaves `{{x}}` alone.\n\n| function | |\n|---|---|\n")
+	interpolation, hcl2 := config.Functions()
+	for _, f := range interpolation {
+		usage := "`` " + strings.Join(strings.Split(f.Usage, ", "), " ``, `` ") + " ``"
+		fmt.Fprintf(&b, "| %s | %s |\n", cell(usage, false), cell(f.Doc, false))
+	}
+	fmt.Fprintf(&b, "\nHCL2 has the functions of Packer's HCL2, most of them Terraform's: `%s`.\n", strings.Join(hcl2, "`, `"))
 	return b.Bytes()
 }
 

@@ -84,7 +84,7 @@ var notSupported = map[string]string{
 	"sed":                    "Packer has dropped it too. Use replace or replace_all: {{replace_all `old` `new` `text`}}.",
 }
 
-// funcs are the engine's functions; keep in step with engineDocs.
+// funcs are the engine's functions; functionDocs describes each.
 func (e engine) funcs() template.FuncMap {
 	m := template.FuncMap{
 		"build_name": func() string { return e.buildName },
@@ -352,7 +352,7 @@ func (e engine) parse(t text) (*parse.Tree, hcl.Diagnostics) {
 				for name := range known {
 					names = append(names, name)
 				}
-				detail := "See the list of template functions in the reference."
+				detail := "docs/template.md lists the functions there are."
 				if s := suggest(n.Ident, names); s != "" {
 					detail = fmt.Sprintf("Did you mean %q?", s)
 				}
