@@ -11,16 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zclconf/go-cty/cty"
-
-	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/statetest"
 )
 
 // The backend says nothing more while a run notes what it does: the second Ctrl-C ends that at once.
 func TestHardEndsTheWaitForASilentBackend(t *testing.T) {
 	t.Parallel()
-	answers := stateServer{states: map[string]string{}, locks: map[string]string{}}
+	answers := statetest.New()
 	var silent atomic.Bool
 	asked, gone := make(chan struct{}, 100), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,9 +30,7 @@ func TestHardEndsTheWaitForASilentBackend(t *testing.T) {
 		answers.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() { close(gone); server.CloseClientConnections(); server.Close() })
-	address := cty.StringVal(server.URL + "/{run}")
-	store := newStore(t, &config.Backend{Type: "http", Args: map[string]cty.Value{"address": address, "lock_address": address, "unlock_address": address}},
-		"TF_HTTP_USERNAME=me", "TF_HTTP_PASSWORD="+httpPassword)
+	store := newStore(t, httpBackend(server.URL), answers.Environ()...)
 	hard, stop := context.WithCancelCause(context.Background())
 	store.Hard = hard
 	run := newRun(t)

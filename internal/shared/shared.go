@@ -28,7 +28,9 @@ import (
 	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
+	"github.com/tfbake/tfbake/internal/provider"
 	"github.com/tfbake/tfbake/internal/render"
+	"github.com/tfbake/tfbake/internal/tempdir"
 	"github.com/tfbake/tfbake/internal/terraform"
 )
 
@@ -122,7 +124,7 @@ func (s *Store) terraform(ctx context.Context, dir, key string) (*terraform.Terr
 	if err := render.Write(dir, files); err != nil {
 		return nil, err
 	}
-	tf, err := terraform.New(terraform.Options{Binary: s.Binary, Dir: dir, Env: s.Env(dir), Hard: s.Hard})
+	tf, err := terraform.New(terraform.Options{Binary: s.Binary, Dir: dir, Env: s.Env(dir), Hard: s.Hard, Reattach: noProvider()})
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +132,16 @@ func (s *Store) terraform(ctx context.Context, dir, key string) (*terraform.Terr
 		return nil, fmt.Errorf("the %s backend: %w", s.Backend.Type, err)
 	}
 	return tf, nil
+}
+
+// noProvider keeps init from fetching the providers of what the state holds: it takes them to run somewhere already. Nothing
+// that is done here calls one, so nobody listens there.
+func noProvider() terraform.Reattach {
+	none := terraform.Reattach{}
+	for _, address := range provider.Addresses {
+		none[address] = terraform.ReattachConfig{Protocol: "grpc", ProtocolVersion: 6, Pid: os.Getpid(), Test: true, Addr: terraform.ReattachAddr{Network: "unix", String: "none"}}
+	}
+	return none
 }
 
 // Listed is a run found in the backend.
@@ -144,11 +156,11 @@ var ErrNoList = errors.New("a backend with a key per run cannot be listed: name 
 
 // Read reads the note of one run. It fails with ErrNone.
 func (s *Store) Read(ctx context.Context, run string) (Note, error) {
-	dir, err := os.MkdirTemp("", "tfbake-run-")
+	dir, remove, err := tempdir.Make()
 	if err != nil {
 		return Note{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	tf, err := s.open(ctx, dir, run, false)
 	if err != nil {
 		return Note{}, err
@@ -162,11 +174,11 @@ func (s *Store) List(ctx context.Context, only ...string) (runs []Listed, err er
 	if s.Backend.PerKey() {
 		return s.listKeys(ctx, only)
 	}
-	dir, err := os.MkdirTemp("", "tfbake-runs-")
+	dir, remove, err := tempdir.Make()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	tf, err := s.terraform(ctx, dir, "")
 	if err != nil {
 		return nil, err
@@ -240,6 +252,8 @@ type Hold struct {
 	run   string
 	work  string // directory of the note
 	owner Owner
+	// remove removes the temporary work directory of a claimed run, once it is bound to its own or released.
+	remove func()
 	// before is who held a claimed run last; nil: it had been given up.
 	before *Owner
 	after  *Owner // who is left in the note by Release; nil: nobody
@@ -299,13 +313,13 @@ type ClaimOptions struct {
 // Claim takes over a run that nobody works on, in a temporary directory. Bind it to the run directory afterwards. It fails with
 // ErrNone, or a *BusyError.
 func (s *Store) Claim(ctx context.Context, run string, o ClaimOptions) (*Hold, Note, error) {
-	dir, err := os.MkdirTemp("", "tfbake-run-")
+	dir, remove, err := tempdir.Make()
 	if err != nil {
 		return nil, Note{}, err
 	}
-	h := &Hold{store: s, run: run, work: dir, owner: self(s.Doing)}
+	h := &Hold{store: s, run: run, work: dir, remove: remove, owner: self(s.Doing)}
 	if err := h.claim(ctx, o); err != nil {
-		os.RemoveAll(dir)
+		remove()
 		return nil, Note{}, err
 	}
 	return h, h.note, nil
@@ -395,6 +409,11 @@ func (h *Hold) watchDeath(ctx context.Context, held Owner, o ClaimOptions) (Note
 // waitForTerraform makes sure that no terraform works on the run's own state: a dead tfbake's may be finishing a create.
 func (h *Hold) waitForTerraform(ctx context.Context, o ClaimOptions) error {
 	lock, locked, err := h.probe(ctx, 0)
+	if err != nil && ctx.Err() == nil {
+		// Whoever goes on is told by terraform itself what is wrong; cleaning up does without.
+		o.Say("the state of run %s cannot be asked whether a terraform works on it: %s", h.run, err)
+		return nil
+	}
 	if err != nil || !locked {
 		return err
 	}
@@ -450,11 +469,11 @@ func (h *Hold) who(l terraform.Lock) string {
 // inState does something in the run's own state, then returns to the note.
 func (h *Hold) inState(ctx context.Context, do func(*terraform.Terraform) error) error {
 	if h.store.Backend.PerKey() {
-		dir, err := os.MkdirTemp("", "tfbake-state-")
+		dir, remove, err := tempdir.Make()
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer remove()
 		tf, err := h.store.terraform(ctx, dir, h.run)
 		if err != nil {
 			return err
@@ -532,7 +551,7 @@ func (h *Hold) Bind(ctx context.Context, run *journal.Run, lost func(error)) err
 	dir = filepath.Join(dir, workDir)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	os.RemoveAll(h.work)
+	h.remove()
 	h.work, h.lost = dir, lost
 	if h.tf, err = h.store.open(ctx, dir, h.run, false); err != nil {
 		return err
@@ -738,8 +757,8 @@ func (h *Hold) Release(ctx context.Context) error {
 		return nil
 	}
 	h.over = true
-	if h.stop == nil { // never bound: the directory is a temporary one
-		defer os.RemoveAll(h.work)
+	if h.remove != nil {
+		defer h.remove()
 	}
 	there, at, err := pull(ctx, h.tf)
 	if err != nil || there.Owner == nil || there.Owner.ID != h.owner.ID {
@@ -877,7 +896,7 @@ func (e *BusyError) Error() string {
 	if e.Owner.here() {
 		return fmt.Sprintf("run %s is being worked on by %s: wait for it to end", e.Run, e.Owner)
 	}
-	return fmt.Sprintf("run %s is being worked on by %s: wait for it to end. If that machine is dead, its run can be taken over %s after its last sign of life, or `tfbake cleanup -unlock %s` finds out at once", e.Run, e.Owner, deadAfter, e.Run)
+	return fmt.Sprintf("run %s is being worked on by %s: wait for it to end. If that machine is dead, its run can be taken over %s after its last sign of life, or at once with `tfbake resume -unlock %s` or `tfbake cleanup -unlock %s`, which watch whether it is alive", e.Run, e.Owner, deadAfter, e.Run, e.Run)
 }
 
 // LockedError says that a terraform holds the lock of the run's own state.
@@ -891,7 +910,7 @@ type LockedError struct {
 func (e *LockedError) Error() string {
 	hint := e.hint
 	if hint == "" {
-		hint = fmt.Sprintf("if that terraform is dead, `tfbake cleanup -unlock %s` breaks its lock", e.Run)
+		hint = fmt.Sprintf("if that terraform is dead, `tfbake resume -unlock %s` breaks its lock and goes on, `tfbake cleanup -unlock %s` destroys", e.Run, e.Run)
 	}
 	return fmt.Sprintf("the state of run %s is locked (%s): %s", e.Run, e.who, hint)
 }

@@ -7,10 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +21,7 @@ import (
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/pgtest"
 	"github.com/tfbake/tfbake/internal/s3test"
+	"github.com/tfbake/tfbake/internal/statetest"
 	"github.com/tfbake/tfbake/internal/terraform"
 )
 
@@ -64,50 +62,15 @@ func newRun(t *testing.T) *journal.Run {
 	return r
 }
 
-const httpPassword = "hush-hush-hush"
-
-// stateServer is a server for terraform's http backend, with locks. Its protocol: GET, POST, LOCK and UNLOCK of an address;
-// LOCK of what is locked is 423 with the lock's description.
-type stateServer struct {
-	mu            sync.Mutex
-	states, locks map[string]string
-}
-
-func (s *stateServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	body, _ := io.ReadAll(r.Body)
-	key := r.URL.Path
-	if _, password, _ := r.BasicAuth(); password != httpPassword {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	switch r.Method {
-	case "GET":
-		if s.states[key] == "" {
-			w.WriteHeader(http.StatusNotFound)
-		}
-		io.WriteString(w, s.states[key])
-	case "POST":
-		s.states[key] = string(body)
-	case "LOCK":
-		if s.locks[key] != "" {
-			w.WriteHeader(http.StatusLocked)
-			io.WriteString(w, s.locks[key])
-			return
-		}
-		s.locks[key] = string(body)
-	case "UNLOCK":
-		delete(s.locks, key)
-	}
-}
-
-func (s *stateServer) backend(t *testing.T) *config.Backend {
+// overHTTP is a store in an http backend of the test's own.
+func overHTTP(t *testing.T) (*statetest.Server, *Store) {
 	t.Helper()
-	s.states, s.locks = map[string]string{}, map[string]string{}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	address := cty.StringVal(server.URL + "/{run}")
+	server := statetest.Start(t)
+	return server, newStore(t, httpBackend(server.URL), server.Environ()...)
+}
+
+func httpBackend(url string) *config.Backend {
+	address := cty.StringVal(url + "/{run}")
 	return &config.Backend{Type: "http", Args: map[string]cty.Value{"address": address, "lock_address": address, "unlock_address": address}}
 }
 
@@ -117,8 +80,7 @@ func say(t *testing.T, said *strings.Builder) func(string, ...any) {
 
 func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	t.Parallel()
-	var server stateServer
-	store := newStore(t, server.backend(t), "TF_HTTP_USERNAME=me", "TF_HTTP_PASSWORD="+httpPassword)
+	server, store := overHTTP(t)
 	run := newRun(t)
 	h, err := store.Create(t.Context(), run, func(error) {})
 	if err != nil {
@@ -127,7 +89,7 @@ func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	files := 0
 	filepath.WalkDir(run.Dir, func(path string, d fs.DirEntry, err error) error {
 		if b, err := os.ReadFile(path); err == nil {
-			if files++; strings.Contains(string(b), httpPassword) {
+			if files++; strings.Contains(string(b), server.Password) {
 				t.Errorf("the password is in %s", path)
 			}
 		}
@@ -149,14 +111,12 @@ func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	}
 	id := run.Facts.RunID
 	lock, _ := json.Marshal(map[string]string{"ID": "11111111-2222-3333-4444-555555555555", "Operation": "OperationTypeApply", "Who": "ci@gone", "Version": "1.11.4", "Created": "2026-01-02T03:04:05Z", "Path": ""})
-	server.mu.Lock()
-	server.locks["/"+id] = string(lock)
-	server.mu.Unlock()
+	server.SetLock("/"+id, string(lock))
 
 	var said strings.Builder
 	_, _, err = store.Claim(t.Context(), id, ClaimOptions{Say: say(t, &said), Wait: time.Second})
 	var locked *LockedError
-	if !errors.As(err, &locked) || !strings.Contains(err.Error(), "11111111-2222-3333-4444-555555555555") || !strings.Contains(err.Error(), "the run's last owner: tfbake test, pid") || !strings.Contains(err.Error(), "-unlock") {
+	if !errors.As(err, &locked) || !strings.Contains(err.Error(), "11111111-2222-3333-4444-555555555555") || !strings.Contains(err.Error(), "the run's last owner: tfbake test, pid") || !strings.Contains(err.Error(), "tfbake resume -unlock "+id) || !strings.Contains(err.Error(), "tfbake cleanup -unlock "+id) {
 		t.Fatalf("a locked state: %v", err)
 	}
 	said.Reset()
@@ -184,6 +144,29 @@ func TestDeadLockOfTerraformIsNamedAndBroken(t *testing.T) {
 	}
 	if _, _, err := store.Claim(t.Context(), id, ClaimOptions{Say: say(t, &said)}); !errors.Is(err, ErrNone) {
 		t.Errorf("a run that is over: %v", err)
+	}
+}
+
+// A run whose state terraform cannot read is handed out all the same: what there is of it can be destroyed through the API.
+func TestUnreadableStateIsNoObstacle(t *testing.T) {
+	t.Parallel()
+	server, store := overHTTP(t)
+	run := newRun(t)
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err == nil {
+		err = h.Release(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.SetState("/"+run.Facts.RunID, "what is this?")
+	var said strings.Builder
+	h, _, err = store.Claim(t.Context(), run.Facts.RunID, ClaimOptions{Say: say(t, &said)})
+	if err != nil || !strings.Contains(said.String(), "cannot be asked whether a terraform works on it") {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
