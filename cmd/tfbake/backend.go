@@ -20,11 +20,14 @@ import (
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
 	"github.com/tfbake/tfbake/internal/shared"
+	"github.com/tfbake/tfbake/internal/tempdir"
 	"github.com/tfbake/tfbake/internal/terraform"
 	"github.com/tfbake/tfbake/internal/ui"
 )
 
 const backendUsage = "a JSON or HCL file with the `backend` that holds the state of the runs, for finding those of other machines; default $TFBAKE_BACKEND"
+
+const unlockUsage = "with -backend: break the locks of a dead machine or terraform, after saying whose they are"
 
 // loadBackend reads the file that -backend or TFBAKE_BACKEND names; nil when neither does.
 func (a *app) loadBackend(path string) (*config.Backend, error) {
@@ -184,6 +187,7 @@ type opened struct {
 	rec     journal.Record
 	hold    *shared.Hold // nil: its state is not shared, or no more
 	fetched bool         // the directory was made here, from the notes of another machine
+	gone    bool         // the backend that it names does not know it
 }
 
 // close gives the run up, for this machine and the others.
@@ -257,6 +261,7 @@ func (a *app) claim(ctx context.Context, store *shared.Store, id string, o openO
 	if errors.Is(err, shared.ErrNone) && out.run != nil {
 		a.story.Info("run %s: the %s backend knows nothing of it; asking the API what is left", id, store.Backend.Type)
 		out.run.Facts.Backend, out.rec.Facts.Backend = nil, nil // no state to ask
+		out.gone = true
 		return nil
 	}
 	if errors.Is(err, shared.ErrNone) {
@@ -355,6 +360,29 @@ func (a *app) sharedRuns(ctx context.Context, o cloudFlags) ([]sharedRun, error)
 	return a.readable(b, listed), err
 }
 
+// inBackend returns those of the runs, by name, that the backend which -backend names knows, also where their notes cannot be
+// read; none without a backend.
+func (a *app) inBackend(ctx context.Context, o cloudFlags, names []string) (known []string, err error) {
+	b, err := a.loadBackend(o.backend)
+	if b == nil || err != nil || len(names) == 0 {
+		return nil, err
+	}
+	store, err := a.store(ctx, b, o.terraform, "cleanup")
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(names))
+	for i, name := range names {
+		ids[i] = strings.TrimPrefix(name, "tfb-")
+	}
+	listed, err := store.List(ctx, ids...)
+	a.readable(b, listed) // says which cannot be read
+	for _, l := range listed {
+		known = append(known, "tfb-"+l.ID)
+	}
+	return known, err
+}
+
 // readable returns the runs whose notes can be read, and says which cannot.
 func (a *app) readable(b *config.Backend, listed []shared.Listed) (out []sharedRun) {
 	for _, l := range listed {
@@ -394,7 +422,7 @@ func (a *app) elsewhere(ctx context.Context, here []journal.Record, o cloudFlags
 			listed, err = store.List(ctx, ids[text]...)
 		}
 		if err != nil {
-			a.story.Info("the %s backend cannot be asked how its runs stand, they are shown as their directories here know them: %s", b.Type, err)
+			a.story.Info("the %s backend cannot be asked how its runs stand, they are taken as their directories here know them: %s", b.Type, err)
 			continue
 		}
 		there = append(there, a.readable(b, listed)...)
@@ -478,10 +506,11 @@ func (a *app) stateDir(ctx context.Context, name, backend string) (dir string, e
 	if err != nil {
 		return "", nil, remove, err
 	}
-	if dir, err = os.MkdirTemp("", "tfbake-state-"); err != nil {
+	dir, removeDir, err := tempdir.Make()
+	if err != nil {
 		return "", nil, remove, err
 	}
-	remove = func() { os.RemoveAll(dir) }
+	remove = removeDir
 	if err := store.StateIn(ctx, dir, id); err != nil {
 		remove()
 		if errors.Is(err, shared.ErrNone) {

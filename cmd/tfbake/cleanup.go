@@ -32,7 +32,7 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	f.BoolVar(&o.all, "all", false, "all runs here")
 	f.BoolVar(&o.orphans, "orphans", false, "ask the account for what bears a run's name and has no run directory here")
 	f.DurationVar(&o.olderThan, "older-than", 0, "only runs begun longer ago than this, such as 2h; with -orphans at least 1h unless set, for another machine may be baking")
-	f.BoolVar(&o.unlock, "unlock", false, "with -backend: break the locks of a dead machine or terraform, after saying whose they are")
+	f.BoolVar(&o.unlock, "unlock", false, unlockUsage)
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be destroyed")
 	f.BoolVar(&o.local, "local", false, "with -orphans: in the simulated cloud")
 	f.StringVar(&o.region, "region", a.getenv("NCLOUD_REGION"), "with -orphans: the region")
@@ -114,8 +114,10 @@ func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) (
 	if err != nil {
 		return nil, err
 	}
+	kept := slices.DeleteFunc(slices.Clone(recs), func(r journal.Record) bool { return r.Status() != "kept" })
+	_, gone := a.elsewhere(ctx, kept, o.cloudFlags)
 	for _, r := range withShared(recs, there) {
-		if why := leaveAlone(r.Record, o.olderThan, clock.Now()); why != "" {
+		if why := leaveAlone(r.Record, o.olderThan, clock.Now(), slices.Contains(gone, r.Facts.RunID)); why != "" {
 			a.story.Info("run %s: %s", r.Facts.RunID, why)
 			continue
 		}
@@ -127,13 +129,16 @@ func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) (
 	return dirs, nil
 }
 
-// leaveAlone says why cleanup -all leaves a run as it is, "" when it does not.
-func leaveAlone(r journal.Record, olderThan time.Duration, now time.Time) string {
+// leaveAlone says why cleanup -all leaves a run as it is, "" when it does not. gone: another machine has removed what was
+// kept.
+func leaveAlone(r journal.Record, olderThan time.Duration, now time.Time, gone bool) string {
 	switch until := r.KeptUntil(); {
 	case r.Working:
 		return "a tfbake is working on it"
 	case olderThan > 0 && now.Sub(r.Facts.Started) < olderThan:
 		return "younger than " + olderThan.String()
+	case gone:
+		return ""
 	case r.Status() == "kept" && until.IsZero():
 		return "kept; name it to clean it up"
 	case r.Status() == "kept" && now.Before(until):
@@ -149,37 +154,36 @@ func (a *app) cleanupRun(ctx context.Context, dir string, o cleanupFlags, keepDi
 	if err != nil {
 		return err
 	}
+	if o.all && r.gone && leaveAlone(r.rec, o.olderThan, clock.Now(), false) != "" {
+		// Another machine has removed it. If not, the backend has lost it, or is not the one that it was.
+		left, err := a.left(ctx, r.rec, o)
+		if err == nil && len(left) > 0 {
+			a.story.Info("run %s: kept, and %d of its resources exist though its backend does not know it; name it to clean it up", r.rec.Facts.RunID, len(left))
+		}
+		if err != nil || len(left) > 0 {
+			return errors.Join(err, r.close(ctx))
+		}
+	}
 	if o.dryRun {
-		err := a.tellLeft(ctx, r.run, r.rec, o)
+		err := a.tellLeft(ctx, r.rec, o)
 		return errors.Join(err, r.forget(ctx))
 	}
 	// -all goes by age: this machine's clock, which may be wrong, has found it old enough, and the cloud's must find so, too.
 	var tooSoon func(time.Time) string
 	if o.all && (o.olderThan > 0 || r.rec.Status() == "kept") {
-		tooSoon = func(now time.Time) string { return leaveAlone(r.rec, o.olderThan, now) }
+		tooSoon = func(now time.Time) string { return leaveAlone(r.rec, o.olderThan, now, r.gone) }
 	}
 	err = a.destroy(ctx, r.run, r.rec, o.cloudFlags, keepDir, tooSoon)
 	return errors.Join(err, r.close(ctx))
 }
 
 // tellLeft prints what cleanup would destroy.
-func (a *app) tellLeft(ctx context.Context, run *journal.Run, rec journal.Record, o cleanupFlags) (err error) {
+func (a *app) tellLeft(ctx context.Context, rec journal.Record, o cleanupFlags) error {
 	if rec.Facts.Platform == "" {
 		fmt.Fprintf(a.stdout, "run %s: nothing was created\n", rec.Facts.RunID)
 		return nil
 	}
-	o.local = rec.Facts.LocalDir != ""
-	t, err := a.chooseTarget(ctx, o.cloudFlags, rec.Facts.LocalDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	client, err := a.clientOf(ctx, t, rec.Facts, a.story)
-	if err != nil {
-		return err
-	}
-	s := sweep.Sweeper{Client: client, Platforms: []config.Platform{config.Platform(rec.Facts.Platform)}, Images: halfImages(rec)}
-	left, err := s.List(ctx, rec.Facts.Name)
+	left, err := a.left(ctx, rec, o)
 	if err != nil {
 		return err
 	}
@@ -188,6 +192,22 @@ func (a *app) tellLeft(ctx context.Context, run *journal.Run, rec journal.Record
 		fmt.Fprintf(a.stdout, "  %s\n", r)
 	}
 	return nil
+}
+
+// left asks the API what there is of a run.
+func (a *app) left(ctx context.Context, rec journal.Record, o cleanupFlags) (left []sweep.Resource, err error) {
+	o.local = rec.Facts.LocalDir != ""
+	t, err := a.chooseTarget(ctx, o.cloudFlags, rec.Facts.LocalDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	client, err := a.clientOf(ctx, t, rec.Facts, a.story)
+	if err != nil {
+		return nil, err
+	}
+	s := sweep.Sweeper{Client: client, Platforms: []config.Platform{config.Platform(rec.Facts.Platform)}, Images: halfImages(rec)}
+	return s.List(ctx, rec.Facts.Name)
 }
 
 // orphanAge is how old a run without a directory here must be before it counts as dead: longer than bakes take.
@@ -208,11 +228,7 @@ func (a *app) cleanupOrphans(ctx context.Context, o cleanupFlags) (err error) {
 		return err
 	}
 	known := map[string]bool{}
-	there, err := a.sharedRuns(ctx, o.cloudFlags)
-	if err != nil {
-		return err
-	}
-	for _, r := range withShared(recs, there) {
+	for _, r := range recs {
 		known[r.Facts.Name] = true
 	}
 	age := o.olderThan
@@ -245,9 +261,16 @@ func (a *app) cleanupOrphansOf(ctx context.Context, client *ncloud.Client, p con
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(found, func(name string, _ []sweep.Resource) bool { return known[name] })
+	names := slices.Sorted(maps.Keys(found))
+	there, err := a.inBackend(ctx, o.cloudFlags, names)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		if known[name] {
+	for _, name := range names {
+		if slices.Contains(there, name) {
+			a.story.Info("%s (%s, %s): no orphan, the backend knows it", name, p, region.Code)
 			continue
 		}
 		if made := madeAt(name, found[name]); s.Client.Now().Sub(made) < age {

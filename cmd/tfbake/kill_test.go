@@ -139,8 +139,11 @@ func (v *victim) onCall(c localcloud.Call, when localcloud.When) {
 			if p.tree {
 				killed = append(killed, descendants(pid)...)
 			}
-			for _, pid := range killed {
-				syscall.Kill(pid, syscall.SIGKILL)
+			// All at once: a terraform that learns of its tfbake's death first would return its lock.
+			for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+				for _, pid := range killed {
+					syscall.Kill(pid, signal)
+				}
 			}
 			close(v.shot)
 		})

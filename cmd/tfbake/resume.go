@@ -45,6 +45,7 @@ func resumeFlags(a *app, f flags) *runFlags {
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
 	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), run-cleanup-provisioner (the same, after the error-cleanup-provisioner), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
+	f.BoolVar(&o.unlock, "unlock", false, unlockUsage)
 	f.StringVar(&o.template, "template", "", "where the template is on this machine, for a run of another one")
 	return o
 }
@@ -55,7 +56,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r, err := a.openRun(ctx, name, openOptions{cloudFlags: o.cloudFlags, doing: "resume", lost: cancel})
+	r, err := a.openRun(ctx, name, openOptions{cloudFlags: o.cloudFlags, doing: "resume", unlock: o.unlock, lost: cancel})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type runFlags struct {
 	asJSON        bool
 	keepFor       time.Duration
 	template      string // of resume: where it is on this machine
+	unlock        bool   // of resume
 	provisionOnly bool
 	changed       bool
 	parallel      int
