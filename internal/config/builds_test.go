@@ -30,3 +30,27 @@ func TestBuildsTogether(t *testing.T) {
 		}
 	}
 }
+
+// -except of HCL2 is a glob for post-processors, too; for builds it leaves them all here.
+func TestExceptPostProcessor(t *testing.T) {
+	for pattern, want := range map[string]int{"up*": 1, "upload": 1, "load": 2} {
+		tmpl, diags := loadText(t, "t.pkr.hcl", `
+source "ncloud" "x" {
+  server_image_number = 1
+}
+build {
+  sources = ["source.ncloud.x"]
+  post-processor "shell-local" {
+    name   = "upload"
+    inline = ["true"]
+  }
+  post-processor "shell-local" {
+    name   = "tell"
+    inline = ["true"]
+  }
+}`, func(o *Options) { o.Except = []string{pattern} })
+		if diags.HasErrors() || len(tmpl.Builds) != 1 || len(tmpl.Builds[0].PostProcessors) != want {
+			t.Errorf("%s: %v", pattern, diags)
+		}
+	}
+}

@@ -347,7 +347,7 @@ func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourc
 			}
 			build.ErrorCleanup = st.make(sb, "provisioner")
 		case "post-processor":
-			if s := st.make(sb, "post-processor"); s != nil && !contains(l.o.Except, s.Name) {
+			if s := st.make(sb, "post-processor"); s != nil && !l.excepted(s) {
 				build.PostProcessors = append(build.PostProcessors, []*Step{s})
 			}
 		case "post-processors":
@@ -356,7 +356,7 @@ func (l *hclLoader) oneBuild(block *hcl.Block, content *hcl.BodyContent, u sourc
 			var seq []*Step
 			for _, pb := range c.Blocks {
 				if s := st.make(pb, "post-processor"); s != nil {
-					if contains(l.o.Except, s.Name) {
+					if l.excepted(s) {
 						break
 					}
 					seq = append(seq, s)
@@ -798,4 +798,9 @@ func (l *hclLoader) inside(r hcl.Range, s string) func(from, to int) hcl.Range {
 		}
 	}
 	return func(int, int) hcl.Range { return r }
+}
+
+// excepted tells whether -except drops a post-processor.
+func (l *hclLoader) excepted(s *Step) bool {
+	return slices.ContainsFunc(l.o.Except, func(pattern string) bool { return globMatch(pattern, s.Name) })
 }

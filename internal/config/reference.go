@@ -110,5 +110,10 @@ func Functions() (interpolation []FunctionDoc, hcl2 []string) {
 	for _, name := range sortedKeys(functionDocs) {
 		interpolation = append(interpolation, functionDocs[name])
 	}
-	return interpolation, sortedKeys(hclFunctions("", time.Time{}))
+	for _, name := range sortedKeys(hclFunctions("", time.Time{})) {
+		if notSupported[name] == "" {
+			hcl2 = append(hcl2, name)
+		}
+	}
+	return interpolation, hcl2
 }
