@@ -30,6 +30,9 @@ type Infra interface {
 	Apply(ctx context.Context) (terraform.Server, error)
 	Destroy(ctx context.Context) error
 	State(ctx context.Context) (terraform.State, error)
+	// UseErroredState puts the state that terraform could not write in the place of the present one, where there is one that
+	// is good, and tells whether there was.
+	UseErroredState(ctx context.Context, good func(terraform.State) bool) (bool, error)
 	// ForgetBrokenState puts a damaged state out of the way, once the API has said that nothing exists.
 	ForgetBrokenState() error
 }
@@ -68,6 +71,7 @@ const (
 type Stage string
 
 const (
+	StageUsage     Stage = "usage" // what was asked for cannot be done with the run as it is; nothing was touched
 	StagePreflight Stage = "preflight"
 	StageInfra     Stage = "infrastructure"
 	StageProvision Stage = "provision"
@@ -95,6 +99,8 @@ type Result struct {
 	Image     snapshot.Image   // No is empty when there is none
 	Kept      bool             // everything was left in place, as asked
 	KeptUntil time.Time        // zero: until somebody cleans it up by name
+	Resumable bool             // of a kept run: resume has something to do, and can do it
+	Running   bool             // of a kept run: the server is up
 	Left      []string         // what still exists, by the API's word; see Down
 	Elapsed   time.Duration
 }
@@ -111,7 +117,7 @@ type Baker struct {
 	Redact  func(string) string // takes secrets out of what the journal is told; nil: there are none
 	OnError OnError
 	Keep    bool          // leave everything in place, also after success
-	KeepFor time.Duration // how long a kept run is to be left alone by cleanup -all; 0: until somebody cleans it up by name
+	KeepFor time.Duration // how long a kept run is to be left alone by cleanup -all; 0: as before, or until somebody cleans it up by name
 	KeepDir bool          // keep the run directory of a clean run, too
 	// From is the first provisioner to run of a resumed run, from 0; -1: the one that did not finish. ProvisionOnly ends
 	// after the provisioners.
@@ -123,6 +129,8 @@ type Baker struct {
 	ApplyRetries int
 	// Asker asks what to do about a failed step; nil when nobody is there.
 	Asker func(ctx context.Context, question string, choices string) (byte, error)
+	// Variables makes the digests of the template's variables for the journal, once the choices are known; nil: none are noted.
+	Variables func(ctx context.Context, runID string) (map[string]string, error)
 	// Time asks for the cloud's time, by which a run's age and the end of -keep-for count: this machine's clock may be wrong.
 	Time func(ctx context.Context) time.Time
 }
@@ -159,7 +167,13 @@ func (b *Baker) Run(ctx context.Context, build *config.Build) (res Result, err e
 	if err != nil {
 		return res, &Error{StagePreflight, because(ctx, err)}
 	}
-	run, err := journal.Create(b.RunsDir, b.facts(ctx, res.Plan, runID), b.Redact)
+	facts := b.facts(ctx, res.Plan, runID)
+	if b.Variables != nil {
+		if facts.Variables, err = b.Variables(ctx, runID); err != nil {
+			return res, err
+		}
+	}
+	run, err := journal.Create(b.RunsDir, facts, b.Redact)
 	if err != nil {
 		return res, fmt.Errorf("no journal, no server: %w", err)
 	}
@@ -179,6 +193,11 @@ func (b *Baker) Resume(ctx context.Context, build *config.Build, run *journal.Ru
 	}
 	if err := resumable(rec); err != nil {
 		return res, &Error{StagePreflight, err}
+	}
+	if b.ProvisionOnly {
+		if err := provisionable(rec, len(build.Steps), b.From); err != nil {
+			return res, &Error{StageUsage, err}
+		}
 	}
 	return b.bake(ctx, res, run, rec)
 }
@@ -202,7 +221,8 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 		defer log.Close()
 		defer b.Story.Tee(log)()
 	}
-	s := &steps{b: b, run: run, parts: parts, plan: res.Plan, rec: rec}
+	s := &steps{b: b, run: run, parts: parts, plan: res.Plan, rec: life(rec), until: keptUntil(rec)}
+	s.stopped = s.did(journal.Stop)
 	failure := s.all(ctx, &res)
 	res, err = s.finish(ctx, res, failure)
 	if err != nil || res.Image.No == "" || b.PostProcessor == nil {

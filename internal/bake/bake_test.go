@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,10 @@ type world struct {
 	run   *journal.Run
 	image snapshot.Image
 	left  []string
+	from  int // what the last Provision was told
+
+	state   []string // ids in terraform's state
+	errored []string // ids in errored.tfstate; nil: there is none
 
 	share      []string
 	beforeDown func(context.Context)
@@ -53,14 +58,33 @@ func (w *world) Check(ctx context.Context, _ *config.Build, runID string) (confi
 }
 func (w *world) Init(ctx context.Context) error { return w.call(ctx, "init") }
 func (w *world) Apply(ctx context.Context) (terraform.Server, error) {
-	return terraform.Server{ID: "7", PublicIP: "127.0.0.7"}, w.call(ctx, "apply")
+	err := w.call(ctx, "apply")
+	if err == nil {
+		w.state = []string{"7", "8"}
+	}
+	return terraform.Server{ID: "7", PublicIP: "127.0.0.7"}, err
 }
-func (w *world) Destroy(ctx context.Context) error { return w.call(ctx, "destroy") }
-func (w *world) State(context.Context) (terraform.State, error) {
-	return terraform.State{Status: terraform.StateMissing}, nil
+func (w *world) Destroy(ctx context.Context) error              { return w.call(ctx, "destroy") }
+func (w *world) State(context.Context) (terraform.State, error) { return stateOf(w.state), nil }
+func (w *world) UseErroredState(_ context.Context, good func(terraform.State) bool) (bool, error) {
+	if w.errored == nil || !good(stateOf(w.errored)) {
+		return false, nil
+	}
+	w.state = w.errored
+	return true, nil
+}
+
+func stateOf(ids []string) terraform.State {
+	s := terraform.State{Status: terraform.StateMissing}
+	for _, id := range ids {
+		s.Status = terraform.StateFilled
+		s.Resources = append(s.Resources, terraform.Resource{ID: id})
+	}
+	return s
 }
 func (w *world) ForgetBrokenState() error { return w.call(context.Background(), "forget") }
 func (w *world) Provision(ctx context.Context, _ *journal.Run, _ terraform.Server, _ LoginKey, from int) error {
+	w.from = from
 	return w.call(ctx, "provision")
 }
 func (w *world) Stop(ctx context.Context, _ terraform.Server) error { return w.call(ctx, "stop") }
@@ -287,6 +311,209 @@ func TestResumeLeavesOutWhatIsDone(t *testing.T) {
 			}
 			w.expect(want)
 		})
+	}
+}
+
+func reopen(t *testing.T, dir string) (*journal.Run, journal.Record) {
+	run, rec, err := journal.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { run.Close() })
+	return run, rec
+}
+
+// resumeAndDie resumes a run and dies when the n-th call of that name is reached.
+func resumeAndDie(t *testing.T, w *world, b *Baker, dir, at string, n int) {
+	type death struct{}
+	w.hook[at] = func() {
+		if n--; n == 0 {
+			panic(death{})
+		}
+	}
+	func() {
+		run, rec := reopen(t, dir)
+		defer func() {
+			run.Close()
+			if r := recover(); r != (death{}) {
+				t.Fatalf("the resume did not reach %s: %v", at, w.calls)
+			}
+		}()
+		b.Resume(context.Background(), build, run, rec)
+	}()
+	delete(w.hook, at)
+	w.calls = nil
+}
+
+func TestAResumeThatDiedIsResumed(t *testing.T) {
+	const anew = "destroy delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	for _, c := range []struct {
+		first, second string
+		nth           int
+		lose          bool // the state, in between
+		want          string
+	}{
+		{"apply", "destroy", 1, false, anew},
+		{"apply", "sweep", 1, false, anew},
+		{"apply", "forget", 1, false, anew},
+		{"apply", "key", 1, false, anew},
+		{"apply", "apply", 1, false, anew},
+		{"apply", "provision", 1, false, "recall init apply provision stop image wait destroy delete-key sweep"},
+		// What was done before the run started over counts no more: neither its key nor its provisioners.
+		{"stop", "sweep", 1, true, anew},
+		{"stop", "key", 1, true, anew},
+		{"stop", "init", 1, true, anew},
+		{"stop", "apply", 1, true, anew},
+		{"stop", "provision", 1, true, "recall init apply provision stop image wait destroy delete-key sweep"},
+		{"wait", "wait", 1, true, "find wait destroy delete-key sweep"}, // the image is on its way: it needs no server
+	} {
+		t.Run(c.first+"-"+c.second, func(t *testing.T) {
+			w, b, dir := die(t, c.first)
+			if c.lose {
+				w.state = nil
+			}
+			resumeAndDie(t, w, b, dir, c.second, c.nth)
+			run, rec := reopen(t, dir)
+			res, err := b.Resume(context.Background(), build, run, rec)
+			if err != nil || res.Image.No != "99" {
+				t.Errorf("%+v, %v", res, err)
+			}
+			w.expect(c.want)
+		})
+	}
+}
+
+func TestALostStateIsNotAppliedOn(t *testing.T) {
+	const anew = "destroy delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	for name, c := range map[string]struct {
+		state, errored []string
+		want           string
+	}{
+		"gone":           {nil, nil, anew},
+		"without server": {[]string{"8", "9"}, nil, anew},
+		"partial":        {[]string{"7"}, nil, anew},
+		"errored":        {nil, []string{"7", "8"}, "recall init apply stop image wait destroy delete-key sweep"},
+		"errored, too":   {nil, []string{"8"}, anew},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, b, dir := die(t, "stop")
+			w.state, w.errored = c.state, c.errored
+			run, rec := reopen(t, dir)
+			if res, err := b.Resume(context.Background(), build, run, rec); err != nil || res.Image.No != "99" {
+				t.Errorf("%+v, %v", res, err)
+			}
+			w.expect(c.want)
+		})
+	}
+}
+
+// keptAfter is a run that was kept for an hour because the call failed.
+func keptAfter(t *testing.T, call string) (*world, *Baker, string) {
+	w := &world{hook: map[string]func(){}, fail: map[string][]error{call: {errors.New("exit 1")}}}
+	b := w.baker(t)
+	b.OnError, b.KeepFor = Abort, time.Hour
+	b.Facts.Template = "/here/bake.json"
+	b.Run(context.Background(), build)
+	w.run.Close()
+	w.calls = nil
+	return w, b, w.run.Dir
+}
+
+func TestTheEndOfKeepForStays(t *testing.T) {
+	w, b, dir := keptAfter(t, "provision")
+	kept, err := journal.Read(dir)
+	if err != nil || kept.KeptUntil().IsZero() {
+		t.Fatal(err, kept)
+	}
+	b.KeepFor = 0
+	// The second one after a resume that died, and which says nothing of keeping any more.
+	resumeAndDie(t, w, b, dir, "provision", 1)
+	w.fail["provision"] = []error{errors.New("exit 1")}
+	run, rec := reopen(t, dir)
+	res, err := b.Resume(context.Background(), build, run, rec)
+	run.Close()
+	after, _ := journal.Read(dir)
+	if err == nil || !res.Kept || !after.KeptUntil().Equal(kept.KeptUntil()) {
+		t.Errorf("kept until %s, then until %s (%v)", kept.KeptUntil(), after.KeptUntil(), err)
+	}
+	b.KeepFor = 3 * time.Hour
+	w.fail["provision"] = []error{errors.New("exit 1")}
+	run, rec = reopen(t, dir)
+	b.Resume(context.Background(), build, run, rec)
+	run.Close()
+	if after, _ = journal.Read(dir); after.KeptUntil().Before(kept.KeptUntil().Add(time.Hour)) {
+		t.Errorf("kept until %s with a new -keep-for", after.KeptUntil())
+	}
+}
+
+func TestWhatIsSaidOfAKeptRun(t *testing.T) {
+	for _, c := range []struct {
+		fail, template     string
+		resumable, running bool
+	}{
+		{"provision", "/here/bake.json", true, true},
+		{"apply", "/here/bake.json", true, false},
+		{"wait", "/here/bake.json", true, false}, // stopped for the image
+		{"provision", "-", false, true},
+		{"", "/here/bake.json", false, false}, // -keep, and the image is made: resume would have nothing to do but destroy
+	} {
+		w := &world{}
+		if c.fail != "" {
+			w.fail = map[string][]error{c.fail: {errors.New("exit 1")}}
+		}
+		b := w.baker(t)
+		b.Keep = true
+		b.Facts.Template = c.template
+		if res, _ := b.Run(context.Background(), build); !res.Kept || res.Resumable != c.resumable || res.Running != c.running {
+			t.Errorf("%+v: %+v", c, res)
+		}
+	}
+}
+
+func TestProvisionersThatAreNotThere(t *testing.T) {
+	steps := &config.Build{Name: "web", Type: "ncloud", Steps: []*config.Step{{Type: "shell"}, {Type: "shell"}}}
+	for _, c := range []struct {
+		fail      string
+		from      int
+		done      int // provisioners
+		steps     int
+		wantError string
+		wantFrom  int
+	}{
+		{"provision", 2, 1, 2, "provisioners 1 to 2", 0},
+		{"provision", 98, 1, 2, "provisioners 1 to 2", 0},
+		{"provision", -1, 2, 2, "all 2 provisioners", 0},
+		{"provision", 0, 0, 0, "has no provisioners", 0},
+		{"wait", 0, 2, 2, "stopped for the image", 0},
+		{"provision", -1, 1, 2, "", 1},
+		{"provision", 0, 2, 2, "", 0},
+		{"provision", 1, 2, 2, "", 1},
+	} {
+		w, b, dir := keptAfter(t, c.fail)
+		run, _ := reopen(t, dir)
+		for i := range c.done {
+			run.Done(journal.Step, map[string]string{"index": fmt.Sprint(i)})
+		}
+		rec, err := journal.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.ProvisionOnly, b.Keep, b.From = true, true, c.from
+		build := *steps
+		build.Steps = steps.Steps[:c.steps]
+		_, err = b.Resume(context.Background(), &build, run, rec)
+		after, _ := journal.Read(dir)
+		provisioned, _ := after.Last(journal.Provision)
+		if c.wantError != "" {
+			var e *Error
+			if !errors.As(err, &e) || e.Stage != StageUsage || !strings.Contains(err.Error(), c.wantError) || len(w.calls) > 0 || len(after.Entries) != len(rec.Entries) {
+				t.Errorf("%+v: %v, calls %v", c, err, w.calls)
+			}
+			continue
+		}
+		if err != nil || w.from != c.wantFrom || provisioned.State != journal.Done {
+			t.Errorf("%+v: from %d, %v", c, w.from, err)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ type Down struct {
 	Keys    Keys
 	Sweeper Sweeper
 	Story   *ui.Story
+	Step    string // the step to note the destroying under; empty: journal.Destroy
 }
 
 // Run destroys everything of the run called name. ctx must be alive and bounded; it is not the context that ended the
@@ -51,16 +52,20 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 			errs = append(errs, err)
 		}
 	}
+	step := d.Step
+	if step == "" {
+		step = journal.Destroy
+	}
 	if d.Infra != nil {
+		note(run.Begin(step, nil))
 		d.removeStrays(ctx, name)
-		note(run.Begin(journal.Destroy, nil))
 		d.Story.Say("terraform: destroying the server and what came with it")
 		if err := d.Infra.Destroy(ctx); err != nil {
-			note(run.Fail(journal.Destroy, firstLine(err), nil))
+			note(run.Fail(step, firstLine(err), nil))
 			d.Story.Error("terraform could not destroy everything: %s", err)
 			d.Story.Info("going on through the API")
 		} else {
-			note(run.Done(journal.Destroy, nil))
+			note(run.Done(step, nil))
 		}
 	}
 	if ownKey {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
@@ -52,16 +54,69 @@ func resumable(rec journal.Record) error {
 	return nil
 }
 
-// destroying tells whether the run was on its way down when it stopped: a destroy after the last time the module was
-// written, for a run that starts over destroys first and then writes it anew.
+// destroying tells whether the run was on its way down when it stopped. The destroy of a run that starts over is another
+// step.
 func destroying(rec journal.Record) bool {
 	for i := len(rec.Entries) - 1; i >= 0; i-- {
 		switch rec.Entries[i].Step {
-		case journal.Render:
+		case journal.Render, journal.StartOver:
 			return false
 		case journal.Destroy:
 			return true
 		}
 	}
 	return false
+}
+
+// life is what a journal says of the run as it is now: what was done before it started over, or on a server that is gone,
+// is to be done again.
+func life(rec journal.Record) journal.Record {
+	out := rec
+	out.Entries = nil
+	server := ""
+	for _, e := range rec.Entries {
+		switch {
+		case e.Step == journal.StartOver:
+			out.Entries, server = nil, ""
+		case e.Step == journal.Apply && e.State == journal.Done:
+			if server != "" && server != e.Data["server_no"] {
+				out.Entries = slices.DeleteFunc(out.Entries, func(e journal.Entry) bool { return slices.Contains(onServer, e.Step) })
+			}
+			server = e.Data["server_no"]
+		}
+		out.Entries = append(out.Entries, e)
+	}
+	return out
+}
+
+// onServer are the steps whose work is gone with the server.
+var onServer = []string{journal.Provision, journal.Step, journal.Stop, journal.Image, journal.ImageWait, journal.Share}
+
+// Server returns the number of the run's server, empty when none is known.
+func Server(rec journal.Record) string { return life(rec).Value("server_no") }
+
+// keptUntil is the end of the time that a run was to be kept for when it was kept last; zero: none was set.
+func keptUntil(rec journal.Record) time.Time {
+	kept, _ := rec.Last(journal.Keep)
+	t, _ := time.Parse(time.RFC3339, kept.Data["until"]) // zero when there is none
+	return t
+}
+
+// provisionable says why the provisioners of a run cannot be run again from the given one (from 0; -1: the one that did
+// not finish), or nil.
+func provisionable(rec journal.Record, steps, from int) error {
+	id := rec.Facts.RunID
+	rec = life(rec)
+	next := rec.NextProvisioner()
+	switch stop, _ := rec.Last(journal.Stop); {
+	case stop.State == journal.Done:
+		return fmt.Errorf("the server of run %s was stopped for the image, and takes no provisioners any more: `tfbake resume %s` goes on from there", id, id)
+	case steps == 0:
+		return fmt.Errorf("the template of run %s has no provisioners", id)
+	case from >= steps:
+		return fmt.Errorf("-from %d: run %s has provisioners 1 to %d", from+1, id, steps)
+	case from < 0 && next >= steps:
+		return fmt.Errorf("all %d provisioners of run %s have run: -from N runs them again from the Nth, `tfbake resume %s` makes the image", steps, id, id)
+	}
+	return nil
 }

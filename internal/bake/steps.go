@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +22,12 @@ type steps struct {
 	run   *journal.Run
 	parts Parts
 	plan  config.Resolved
-	rec   journal.Record // what an earlier tfbake did of this run; empty for a new one
+	rec   journal.Record // what an earlier tfbake did of this run, as far as it counts; empty for a new one
+	until time.Time      // the end of the time an earlier tfbake was told to keep the run for; zero: none
 
-	keep bool // the person at the terminal said so
+	keep        bool // the person at the terminal said so
+	anew        bool // the server is another than the one an earlier tfbake knew
+	up, stopped bool // the server
 }
 
 // all does the steps in order, leaving out what an earlier tfbake has done. What it makes is noted in res as soon as it
@@ -41,8 +46,24 @@ func (s *steps) all(ctx context.Context, res *Result) (err error) {
 		}
 		return s.share(ctx, res.Image)
 	}
-	if len(s.rec.Entries) > 0 && !s.did(journal.Apply) {
-		if err := s.startOver(ctx); err != nil {
+	switch lost, err := s.lost(ctx); {
+	case err != nil:
+		return err
+	case lost:
+		// An image that was begun needs neither server nor state.
+		image, err := s.startedImage(ctx)
+		if err != nil {
+			return err
+		}
+		if image.No != "" && !s.b.ProvisionOnly {
+			res.Image, err = s.finishImage(ctx, image)
+			return err
+		}
+		if err := s.startOver(ctx, "terraform's state does not know all of the run any more"); err != nil {
+			return err
+		}
+	case len(s.rec.Entries) > 0 && !s.did(journal.Apply):
+		if err := s.startOver(ctx, "the run stopped while creating"); err != nil {
 			return err
 		}
 	}
@@ -72,11 +93,51 @@ func (s *steps) did(step string) bool {
 	return ok && e.State == journal.Done
 }
 
-// startOver removes what an earlier tfbake created before it died in the middle of creating: nothing of value is on the
-// server yet, and a fresh start is sure, which picking up the pieces of an unknown state is not.
-func (s *steps) startOver(ctx context.Context) error {
-	s.b.Story.Say("the run stopped while creating: removing the pieces and creating anew")
-	left, err := s.down().Run(ctx, s.run, s.plan.Name, s.ownKey())
+// lost tells whether terraform's state of a run whose server was up does not know what was created any more: it was deleted,
+// cut off, or could not be written. Apply would then create everything a second time, under names that are taken.
+func (s *steps) lost(ctx context.Context) (bool, error) {
+	if !s.did(journal.Apply) {
+		return false, nil
+	}
+	if s.isShared() { // from another machine, perhaps, without what init lays down
+		if err := s.init(ctx); err != nil {
+			return false, err
+		}
+	}
+	state, err := s.parts.Infra.State(ctx)
+	if err != nil {
+		return false, &Error{StageInfra, because(ctx, err)}
+	}
+	if s.knowsAll(state) {
+		return false, nil
+	}
+	recovered, err := s.parts.Infra.UseErroredState(ctx, s.knowsAll)
+	if err != nil {
+		return false, &Error{StageInfra, because(ctx, err)}
+	}
+	if recovered {
+		s.b.Story.Say("going on with the state that terraform could not write where it belongs (%s)", terraform.ErroredFile)
+	}
+	return !recovered, nil
+}
+
+// knowsAll tells whether a state holds the run's server, and as many resources as it held when that was created.
+func (s *steps) knowsAll(state terraform.State) bool {
+	applied, _ := s.rec.Last(journal.Apply)
+	resources, _ := strconv.Atoi(applied.Data["resources"]) // 0 when it was not noted
+	return state.Status.Sound() && len(state.Resources) >= resources &&
+		slices.ContainsFunc(state.Resources, func(r terraform.Resource) bool { return r.ID == applied.Data["server_no"] })
+}
+
+func (s *steps) isShared() bool { return len(s.run.Facts.Backend) > 0 }
+
+// startOver removes what an earlier tfbake created before it died in the middle of creating, or lost sight of: a fresh start
+// is sure, which picking up the pieces of an unknown state is not.
+func (s *steps) startOver(ctx context.Context, why string) error {
+	s.b.Story.Say("%s: removing what exists and creating anew", why)
+	down := s.down()
+	down.Step = journal.StartOver
+	left, err := down.Run(ctx, s.run, s.plan.Name, s.ownKey())
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("%d pieces could not be removed", len(left))
 	}
@@ -86,9 +147,12 @@ func (s *steps) startOver(ctx context.Context) error {
 	if err := s.parts.Infra.ForgetBrokenState(); err != nil {
 		return &Error{StageInfra, err}
 	}
-	s.rec = journal.Record{}
+	s.forget()
 	return nil
 }
+
+// forget is for a server that is another than the one an earlier tfbake worked on.
+func (s *steps) forget() { s.rec, s.anew, s.stopped = journal.Record{}, true, false }
 
 func (s *steps) ownKey() bool { return s.plan.LoginKeyName == s.plan.Name+KeySuffix }
 
@@ -184,13 +248,16 @@ func mayPass(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.As(err, &e) && e.Transient()
 }
 
-// apply brings the server up. On a run that is resumed it finds everything in the state and changes nothing.
-func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) {
-	err = s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
+func (s *steps) init(ctx context.Context) error {
+	return s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
 		s.b.Story.Say("terraform: preparing the run directory %s", s.run.Dir)
 		return nil, s.parts.Infra.Init(ctx)
 	})
-	if err != nil {
+}
+
+// apply brings the server up. On a run that is resumed it finds everything in the state and changes nothing.
+func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) {
+	if err := s.init(ctx); err != nil {
 		return server, err
 	}
 	err = s.step(ctx, StageInfra, journal.Apply, nil, func() (notes, error) {
@@ -208,7 +275,14 @@ func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) 
 			s.down().removeStrays(ctx, s.plan.Name)
 			server, err = s.parts.Infra.Apply(ctx)
 		}
-		return notes{"server_no": server.ID, "public_ip": server.PublicIP, "public_ip_no": server.PublicIPNo}, err
+		done := notes{"server_no": server.ID, "public_ip": server.PublicIP, "public_ip_no": server.PublicIPNo}
+		if err != nil {
+			return done, err
+		}
+		if state, err := s.parts.Infra.State(ctx); err == nil {
+			done["resources"] = strconv.Itoa(len(state.Resources))
+		}
+		return done, nil
 	})
 	if err != nil {
 		return server, err
@@ -216,8 +290,9 @@ func (s *steps) apply(ctx context.Context) (server terraform.Server, err error) 
 	s.b.Story.Info("server %s (%s) is at %s", server.Name, server.ID, address(server))
 	if was := s.rec.Value("server_no"); was != "" && was != server.ID {
 		s.b.Story.Say("server %s of the interrupted run is gone, this is a new one: provisioning from the start", was)
-		s.rec = journal.Record{}
+		s.forget()
 	}
+	s.up = true
 	return server, nil
 }
 
@@ -233,7 +308,7 @@ func (s *steps) provision(ctx context.Context, server terraform.Server, key Logi
 		return nil
 	}
 	from := s.rec.NextProvisioner()
-	if s.b.ProvisionOnly && s.b.From >= 0 {
+	if s.b.ProvisionOnly && s.b.From >= 0 && !s.anew {
 		from = s.b.From
 	}
 	return s.step(ctx, StageProvision, journal.Provision, nil, func() (notes, error) {
@@ -252,12 +327,17 @@ func (s *steps) image(ctx context.Context, server terraform.Server) (image snaps
 			return image, err
 		}
 	}
+	return s.finishImage(ctx, started)
+}
+
+// finishImage waits for an image that was begun, and shares it.
+func (s *steps) finishImage(ctx context.Context, started snapshot.Image) (snapshot.Image, error) {
 	// Whatever happens now, the way down removes an image that is unfinished: its name would be in the way of the next try.
-	err = s.step(ctx, StageImage, journal.ImageWait, notes{"image_no": started.No}, func() (notes, error) {
+	err := s.step(ctx, StageImage, journal.ImageWait, notes{"image_no": started.No}, func() (notes, error) {
 		return notes{"image_no": started.No}, s.parts.Imager.Wait(ctx, started)
 	})
 	if err != nil {
-		return image, err
+		return snapshot.Image{}, err
 	}
 	s.b.Story.Say("image %q is ready: %s", started.Name, started.No)
 	return started, s.share(ctx, started)
@@ -294,6 +374,7 @@ func (s *steps) startedImage(ctx context.Context) (snapshot.Image, error) {
 func (s *steps) startImage(ctx context.Context, server terraform.Server) (image snapshot.Image, err error) {
 	err = s.step(ctx, StageImage, journal.Stop, nil, func() (notes, error) {
 		s.b.Story.Say("stopping the server, so that the image is of a quiet disk")
+		s.stopped = true
 		return nil, s.parts.Imager.Stop(ctx, server)
 	})
 	if err != nil {
@@ -317,10 +398,15 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 	}
 	keep := s.b.Keep || s.keep || (failure != nil && s.b.OnError == Abort)
 	if keep {
-		res.Kept = true
-		until := notes{}
+		res.Kept, res.KeptUntil = true, s.until
+		template := s.run.Facts.Template
+		res.Resumable = (failure != nil || res.Image.No == "") && template != "" && template != "-"
+		res.Running = s.up && !s.stopped
 		if s.b.KeepFor > 0 {
 			res.KeptUntil = s.b.Time(s.b.Hard).Add(s.b.KeepFor)
+		}
+		until := notes{}
+		if !res.KeptUntil.IsZero() {
 			until["until"] = res.KeptUntil.UTC().Format(time.RFC3339)
 		}
 		return res, errors.Join(failure, s.run.Done(journal.Keep, until), s.parts.Keep(s.b.Hard))

@@ -42,6 +42,9 @@ type Facts struct {
 	LoadedAt       time.Time `json:"loaded_at"`
 	UUID           string    `json:"uuid,omitempty"`
 	Build          string    `json:"build"`
+	// Variables holds a keyed digest of the value of each of the template's variables (see seal.Digest), and under "" one of
+	// no value, which tells whether the key is the same.
+	Variables map[string]string `json:"variables,omitempty"`
 
 	Platform   string `json:"platform"` // classic or vpc
 	Site       string `json:"site"`
@@ -80,7 +83,8 @@ const (
 	Share     = "image-share"
 	Post      = "post-process"
 	Destroy   = "terraform-destroy"
-	Disk      = "disk" // a disk that came with the server and is the run's, though it does not bear its name
+	StartOver = "start-over" // everything is removed, to be created anew: what was done before it counts no more
+	Disk      = "disk"       // a disk that came with the server and is the run's, though it does not bear its name
 	Sweep     = "sweep"
 	Keep      = "keep" // the user asked to leave everything as it is
 	End       = "end"  // the run is over; left says what remains

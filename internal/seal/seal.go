@@ -7,9 +7,11 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 )
@@ -67,4 +69,16 @@ func sealer(secretKey, runID string) (cipher.AEAD, error) {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	return cipher.NewGCM(block)
+}
+
+// Digest tells later whether a value of a run is still the same, without telling the value: nobody can try values against
+// it without the account's secret key. name is what the value is of.
+func Digest(secretKey, runID, name, value string) (string, error) {
+	key, err := hkdf.Key(sha256.New, []byte(secretKey), []byte(runID), "tfbake digest", 32)
+	if err != nil {
+		return "", fmt.Errorf("derive the digest's key: %w", err)
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%d %s %s", len(name), name, value)
+	return hex.EncodeToString(mac.Sum(nil)[:16]), nil
 }

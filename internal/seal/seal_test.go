@@ -36,3 +36,15 @@ func TestSealedTextOpensWithTheSameKeyAndRunOnly(t *testing.T) {
 		t.Error("two sealings of one text are equal: the nonce is not fresh")
 	}
 }
+
+func TestADigestTellsValuesNamesRunsAndKeysApart(t *testing.T) {
+	same, _ := Digest("secret", "run-1", "a", "x")
+	if again, err := Digest("secret", "run-1", "a", "x"); err != nil || again != same || strings.Contains(again, "x") {
+		t.Errorf("%q and %q, %v", same, again, err)
+	}
+	for _, other := range [][4]string{{"other", "run-1", "a", "x"}, {"secret", "run-2", "a", "x"}, {"secret", "run-1", "b", "x"}, {"secret", "run-1", "a", "y"}, {"secret", "run-1", "", "a x"}} {
+		if d, _ := Digest(other[0], other[1], other[2], other[3]); d == same {
+			t.Errorf("%v has the same digest", other)
+		}
+	}
+}
