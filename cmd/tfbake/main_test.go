@@ -144,7 +144,7 @@ func cmdWaitCloud(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: waitcloud LOCKFILE")
 	}
 	var endpoint string
-	for deadline := time.Now().Add(20 * time.Second); endpoint == ""; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); endpoint == ""; time.Sleep(50 * time.Millisecond) {
 		b, _ := os.ReadFile(ts.MkAbs(args[0]))
 		if _, after, ok := strings.Cut(string(b), " at "); ok && strings.HasSuffix(after, "\n") {
 			endpoint = strings.TrimSpace(after)

@@ -102,7 +102,7 @@ func TestSignals(t *testing.T) {
 			t.Errorf("exit code %d:\n%s", r.code, r.stderr)
 		}
 		if len(c.signals) > 1 {
-			if took > 10*time.Second {
+			if took > time.Minute { // at once, on a busy machine
 				t.Errorf("stopping at once took %s:\n%s", took, r.stderr)
 			}
 			if left := v.cloud.Inventory().Left(); len(left) > 0 && !strings.Contains(r.stderr, "tfbake cleanup") && !strings.Contains(r.stderr, "tfbake destroy") {
