@@ -134,6 +134,7 @@ func commands() []command {
 		{name: "cleanup", args: "RUN…|-all|-orphans", short: "the same for many, also for runs whose directories are gone", run: cmdCleanup},
 		{name: "resume", args: "RUN", short: "go on with a kept or dead run", run: cmdResume},
 		{name: "provision", args: "[-from N] RUN", short: "run the provisioners of a kept run again", run: cmdProvision},
+		{name: "ssh", args: "RUN [COMMAND…]", short: "log in to a run's server, or run a command there", run: cmdSSH},
 		{name: "state", args: "RUN [list|show …]", short: "terraform's view of a run", run: cmdState},
 		{name: "logs", args: "RUN", short: "what a run told while it ran", run: cmdLogs},
 		{name: "local", args: "serve|inventory|reset", short: "the simulated cloud, for trying without an account", run: cmdLocal},

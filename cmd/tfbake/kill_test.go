@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,24 +19,21 @@ import (
 
 // The kill matrix: tfbake is killed with SIGKILL right before or right after the k-th call that changes something is
 // processed, for every k of a bake; then `tfbake cleanup` must leave nothing, or `tfbake resume` must end with exactly
-// one image and nothing else. By default every k is tried once, with the other dimensions taking turns; with
-// TFBAKE_KILL=each every k before and after; with TFBAKE_KILL=full each combination. TFBAKE_KILL_PROVIDER=official uses the official provider, which terraform must be
-// able to find through TF_CLI_CONFIG_FILE.
+// one image, in which each provisioner has run once, and nothing else. By default every k is tried once, with the other
+// dimensions taking turns; with TFBAKE_KILL=each every k before and after; with TFBAKE_KILL=full each combination.
+// TFBAKE_KILL_PROVIDER=official uses the official provider, which terraform must be able to find through
+// TF_CLI_CONFIG_FILE.
 func TestKillMatrix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
-	for name, template := range map[string]string{
-		"vpc-kvm-disk": `{"builders":[{"type":"ncloud","region":"KR","server_image_number":"23214590","server_spec_code":"s2-g3","block_storage_size":20,
-			"user_data":"#!/bin/sh\ntrue\n","server_image_name":"killed"}],"provisioners":[{"type":"shell","inline":["echo one >> /root/steps"]},{"type":"shell","inline":["echo two >> /root/steps"]}]}`,
-		"classic": `{"builders":[{"type":"ncloud","region":"KR","server_image_product_code":"SPSW0LINUX000046","server_product_code":"SPSVRCPU00000001",
-			"server_image_name":"killed"}],"provisioners":[{"type":"shell","inline":["echo one >> /root/steps"]}]}`,
-	} {
+	for name, template := range killTemplates {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clean := newVictim(t, template)
 			clean.run("run", "-json", "bake.json")
 			clean.expect(1)
+			clean.expectSteps()
 			calls := clean.cloud.MutatingCalls()
 			if calls < 5 {
 				t.Fatalf("a clean bake makes only %d mutating calls", calls)
@@ -49,12 +45,72 @@ func TestKillMatrix(t *testing.T) {
 					v := newVictim(t, template)
 					v.kill(p)
 					if p.resume {
-						v.resumeOrBake()
+						v.resume()
 						v.expect(1)
+						v.expectSteps()
 						return
 					}
 					v.run("cleanup", "-all")
 					v.expectNothing()
+				})
+			}
+		})
+	}
+}
+
+// killTemplates write into /root/steps of their image what expectSteps wants there.
+var killTemplates = map[string]string{
+	"vpc-kvm-disk": `{"builders":[{"type":"ncloud","region":"KR","server_image_number":"23214590","server_spec_code":"s2-g3","block_storage_size":20,
+		"user_data":"#!/bin/sh\ntrue\n","server_image_name":"killed"}],"provisioners":[{"type":"shell","inline":["echo one >> /root/steps"]},{"type":"shell","inline":["echo two >> /root/steps"]}]}`,
+	"classic": `{"builders":[{"type":"ncloud","region":"KR","server_image_product_code":"SPSW0LINUX000046","server_product_code":"SPSVRCPU00000001",
+		"server_image_name":"killed"}],"provisioners":[{"type":"shell","inline":["echo one >> /root/steps"]},{"type":"shell","inline":["echo two >> /root/steps"]}]}`,
+}
+
+// TestDoubleKill: the bake is killed, and then the resume of it, at its j-th call that changes something; another resume must
+// end as if nothing had happened. By default a few points, which meet the resume while it removes what there is, while it
+// creates anew, and while it goes on; with TFBAKE_KILL=full, or double, every second call of the bake with every second of
+// the resume.
+func TestDoubleKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	type pair struct{ first, second killPoint }
+	pairs := func(name string, calls int) (out []pair) {
+		if mode := os.Getenv("TFBAKE_KILL"); mode == "full" || mode == "double" {
+			for k := 1; k <= calls; k += 2 {
+				for j := 1; j <= calls; j += 2 {
+					out = append(out, pair{killPoint{call: k, when: localcloud.After, tree: (k+j)%4 == 0}, killPoint{call: j, when: localcloud.After, tree: true}})
+				}
+			}
+			return out
+		}
+		points := [][2]int{{4, 1}, {8, 3}, {9, 6}, {10, 12}, {calls - 8, 4}}
+		if name == "classic" {
+			points = [][2]int{{2, 1}, {3, 2}, {3, 4}, {4, 1}}
+		}
+		for i, p := range points {
+			out = append(out, pair{killPoint{call: p[0], when: localcloud.After, tree: true}, killPoint{call: p[1], when: localcloud.After, tree: i%2 == 0}})
+		}
+		return out
+	}
+	for name, template := range killTemplates {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clean := newVictim(t, template)
+			clean.run("run", "bake.json")
+			for _, p := range pairs(name, clean.cloud.MutatingCalls()) {
+				t.Run(fmt.Sprintf("%02d-%02d", p.first.call, p.second.call), func(t *testing.T) {
+					t.Parallel()
+					v := newVictim(t, template)
+					v.kill(p.first)
+					run := v.onlyRun()
+					p.second.call += v.cloud.MutatingCalls()
+					if !v.killed(p.second, "resume", run) {
+						return // it came to its end before, which is well
+					}
+					v.resume()
+					v.expect(1)
+					v.expectSteps()
 				})
 			}
 		})
@@ -104,18 +160,18 @@ func killPoints(calls int) []killPoint {
 type victim struct {
 	t     *testing.T
 	dir   string
+	data  string // the cloud's
 	cloud *localcloud.Cloud
 
-	at   atomic.Pointer[killPoint]
+	at   atomic.Pointer[killPoint] // nil: nowhere, or it was killed there
 	pid  atomic.Int64
-	once sync.Once
 	shot chan struct{}
 }
 
 func newVictim(t *testing.T, template string) *victim {
 	t.Helper()
-	v := &victim{t: t, dir: t.TempDir(), shot: make(chan struct{})}
-	cloud, err := localcloud.Start(context.Background(), localcloud.Options{OnCall: v.onCall})
+	v := &victim{t: t, dir: t.TempDir(), data: t.TempDir(), shot: make(chan struct{}, 1)}
+	cloud, err := localcloud.Start(context.Background(), localcloud.Options{Dir: v.data, OnCall: v.onCall})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,21 +188,19 @@ func (v *victim) onCall(c localcloud.Call, when localcloud.When) {
 		return
 	}
 	n := c.MutatingSeq
-	if p := v.at.Load(); p != nil && p.call == n && p.when == when {
-		v.once.Do(func() {
-			pid := int(v.pid.Load())
-			killed := []int{pid}
-			if p.tree {
-				killed = append(killed, descendants(pid)...)
+	if p := v.at.Load(); p != nil && p.call == n && p.when == when && v.at.CompareAndSwap(p, nil) {
+		pid := int(v.pid.Load())
+		killed := []int{pid}
+		if p.tree {
+			killed = append(killed, descendants(pid)...)
+		}
+		// All at once: a terraform that learns of its tfbake's death first would return its lock.
+		for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+			for _, pid := range killed {
+				syscall.Kill(pid, signal)
 			}
-			// All at once: a terraform that learns of its tfbake's death first would return its lock.
-			for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
-				for _, pid := range killed {
-					syscall.Kill(pid, signal)
-				}
-			}
-			close(v.shot)
-		})
+		}
+		v.shot <- struct{}{}
 	}
 }
 
@@ -209,32 +263,61 @@ func (v *victim) run(args ...string) {
 // kill starts a bake and waits for its death at the point.
 func (v *victim) kill(p killPoint) {
 	v.t.Helper()
+	if !v.killed(p, "run", "bake.json") {
+		v.t.Fatalf("the bake ended before its call %d", p.call)
+	}
+}
+
+// killed starts tfbake and waits for its death at the point. It is false when tfbake came to a good end before.
+func (v *victim) killed(p killPoint, args ...string) bool {
+	v.t.Helper()
 	v.at.Store(&p)
+	defer v.at.Store(nil)
 	var out bytes.Buffer
-	cmd := v.command(provided([]string{"run", "bake.json"})...)
+	cmd := v.command(provided(args)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		v.t.Fatal(err)
 	}
 	v.pid.Store(int64(cmd.Process.Pid))
 	err := cmd.Wait()
+	if err == nil {
+		return false
+	}
 	select {
 	case <-v.shot:
 	case <-time.After(5 * time.Second):
-		v.t.Fatalf("the bake ended (%v) before its call %d:\n%s", err, p.call, out.String())
+		v.t.Fatalf("tfbake %s ended (%v) before its call %d:\n%s", args[0], err, p.call, out.String())
 	}
-	v.at.Store(nil)
+	return true
 }
 
-// resumeOrBake goes on with the run; one that died before it created anything, or after its image was done and while it
-// was being removed, is cleaned up as it tells.
-func (v *victim) resumeOrBake() {
+// onlyRun returns the directory of the one run there is.
+func (v *victim) onlyRun() string {
 	v.t.Helper()
 	runs, err := filepath.Glob(filepath.Join(v.dir, ".tfbake", "runs", "*"))
 	if err != nil || len(runs) != 1 {
 		v.t.Fatalf("runs %v, %v", runs, err)
 	}
-	v.run("resume", runs[0])
+	return runs[0]
+}
+
+// resume goes on with the run.
+func (v *victim) resume() {
+	v.t.Helper()
+	v.run("resume", v.onlyRun())
+}
+
+// expectSteps looks into the images: each step has run, in order, and none twice. A kill at a call of the API meets no
+// provisioner in its middle.
+func (v *victim) expectSteps() {
+	v.t.Helper()
+	for _, i := range v.cloud.Inventory().Images {
+		got, err := os.ReadFile(filepath.Join(v.data, "images", i.No, "root", "root", "steps"))
+		if err != nil || string(got) != "one\ntwo\n" {
+			v.t.Errorf("image %s: the steps are %q, %v", i.No, got, err)
+		}
+	}
 }
 
 func (v *victim) expect(images int) {

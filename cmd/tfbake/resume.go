@@ -33,6 +33,9 @@ func cmdProvision(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *from < 0 {
+		return failWith(exitUsage, fmt.Errorf("-from is the number of a provisioner, from 1, not %d", *from))
+	}
 	o.provisionOnly, o.keep = true, true
 	return a.resume(ctx, rest[0], *o, *from-1)
 }
@@ -41,8 +44,9 @@ func resumeFlags(a *app, f flags) *runFlags {
 	o := &runFlags{parallel: 1}
 	o.templateFlags.register(f.FlagSet)
 	o.cloudFlags.register(f, a.getenv)
-	f.BoolVar(&o.changed, "changed", false, "take the template as it is now: its provisioners count, while server and image stay as they were chosen")
+	f.BoolVar(&o.changed, "changed", false, "take the template and its variables as they are now: the provisioners count, while server and image stay as they were chosen")
 	f.BoolVar(&o.keep, "keep", false, "leave server and run directory in place, also after success")
+	f.DurationVar(&o.keepFor, "keep-for", 0, "how long cleanup -all leaves the run alone when it is kept, such as 2h; 0: as was said before, if it was")
 	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), run-cleanup-provisioner (the same, after the error-cleanup-provisioner), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
 	f.BoolVar(&o.unlock, "unlock", false, unlockUsage)
@@ -72,11 +76,12 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	if err := sameTemplate(facts); err != nil && !o.changed {
 		return failWith(exitTemplate, err)
 	}
-	a.tellWith(ui.New(a.stderr, a.redact, ui.Options{Color: a.color()}), "stopping; the run stays as it is")
+	a.tellWith(ui.New(a.stderr, a.redact, ui.Options{Color: a.color()}), o.onInterrupt())
 	o.local = facts.LocalDir != ""
 	cloud := a.lazily(ctx, o.cloudFlags, facts.LocalDir)
 	defer func() { err = errors.Join(err, cloud.close()) }()
-	tmpl, err := a.loadAt(ctx, facts.Template, o.templateFlags, facts.LoadedAt, a.withData(cloud))
+	withData := a.withData(cloud)
+	tmpl, err := a.loadAt(ctx, facts.Template, o.templateFlags, facts.LoadedAt, withData)
 	if err != nil {
 		return err
 	}
@@ -106,6 +111,11 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	if err != nil {
 		return failWith(exitPreflight, err)
 	}
+	if !o.changed {
+		if err := a.sameVariables(ctx, client, facts, tmpl, o.templateFlags, withData); err != nil {
+			return err
+		}
+	}
 	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: facts.UUID}
 	m.hold, m.lost = r.hold, cancel
 	if m.provider == "" {
@@ -116,7 +126,7 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	baker.Time = client.Time
 	baker.From, baker.ProvisionOnly = from, o.provisionOnly
 	res, err := baker.Resume(ctx, build, run, rec)
-	return a.report([]outcome{{res, err}}, o)
+	return a.report([]outcome{{res, err, build.Communicator.Type}}, o)
 }
 
 // templateDigest identifies the text of a template, so that a run is resumed with the one it began with. The files it

@@ -68,9 +68,24 @@ const runCleanupProvisioner = "run-cleanup-provisioner"
 func (o runFlags) check() error {
 	switch o.onError {
 	case string(bake.Cleanup), string(bake.Abort), string(bake.Ask), runCleanupProvisioner:
-		return o.cloudFlags.check()
+	default:
+		return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort, run-cleanup-provisioner or ask, not %q", o.onError))
 	}
-	return failWith(exitUsage, fmt.Errorf("-on-error is cleanup, abort, run-cleanup-provisioner or ask, not %q", o.onError))
+	switch {
+	case o.keepFor < 0:
+		return failWith(exitUsage, fmt.Errorf("-keep-for is a time such as 2h, not %s", o.keepFor))
+	case o.keepFor > 0 && !o.keep && o.onError == string(bake.Cleanup):
+		return failWith(exitUsage, errors.New("-keep-for is for a run that is kept: add -keep (also after success) or -on-error=abort (after a failure)"))
+	}
+	return o.cloudFlags.check()
+}
+
+// onInterrupt says what a signal makes a bake do.
+func (o runFlags) onInterrupt() string {
+	if o.keep || o.onError == string(bake.Abort) || o.onError == runCleanupProvisioner {
+		return "stopping; everything stays as it is"
+	}
+	return "stopping, and destroying what exists; once more stops at once and leaves it"
 }
 
 // applyOnError prepares a build for what -on-error says, and returns what bake does of it.
@@ -120,7 +135,7 @@ func cmdRun(ctx context.Context, a *app, args []string) (err error) {
 	if a.machine == nil {
 		story = ui.New(a.stderr, a.redact, ui.Options{Color: o.color && a.color(), Timestamps: o.timestamps})
 	}
-	a.tellWith(story, "stopping, and destroying what exists; once more stops at once and leaves it")
+	a.tellWith(story, o.onInterrupt())
 	cloud := a.lazily(ctx, o.cloudFlags, a.localDir())
 	defer func() { err = errors.Join(err, cloud.close()) }()
 	tmpl, err := a.load(ctx, rest[0], o.templateFlags, a.withData(cloud), func(c *config.Options) { c.WarnUndeclared = o.warnUndeclared })
@@ -172,7 +187,8 @@ func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags, cloud 
 // outcome is a build with what came of it.
 type outcome struct {
 	bake.Result
-	err error
+	err          error
+	communicator string
 }
 
 // bake bakes one build.
@@ -186,9 +202,12 @@ func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build,
 	baker := m.baker(b, tmpl, o, story)
 	baker.Preflight = check
 	baker.Time = func(ctx context.Context) time.Time { return check.client.Time(ctx) }
+	baker.Variables = func(ctx context.Context, runID string) (map[string]string, error) {
+		return digests(ctx, check.client, runID, valuesOf(tmpl, o.templateFlags))
+	}
 	baker.Parts = m.partsFor(b, func() *ncloud.Client { return check.client }, story)
 	res, err := baker.Run(ctx, b)
-	return outcome{res, err}
+	return outcome{res, err, b.Communicator.Type}
 }
 
 // baker makes all of a build's baker that needs no client.
@@ -301,7 +320,7 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 			a.story.Named(r.Build).Error("something of the run may still be there, and cost money: `tfbake cleanup %s` removes it", r.RunID)
 		}
 		if r.Kept {
-			a.tellKept(r.Result)
+			a.tellKept(r)
 		} else if r.Dir != "" && r.err != nil {
 			a.story.Named(r.Build).Info("journal and logs: %s", r.Dir)
 		}
@@ -339,11 +358,16 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 }
 
 // tellKept says what was kept, how to look at it and how to get rid of it.
-func (a *app) tellKept(r bake.Result) {
+func (a *app) tellKept(r outcome) {
 	s := a.story.Named(r.Build)
 	s.Say("kept: everything of run %s is still there, and may cost money", r.RunID)
 	s.Info("look:    terraform -chdir=%s state list", r.Dir)
-	s.Info("go on:   tfbake resume %s", r.RunID)
+	if r.Running && r.communicator == "ssh" {
+		s.Info("log in:  tfbake ssh %s", r.RunID)
+	}
+	if r.Resumable {
+		s.Info("go on:   tfbake resume %s", r.RunID)
+	}
 	s.Info("destroy: tfbake destroy %s", r.RunID)
 	s.Info("%s/README.md says more", r.Dir)
 }
@@ -359,6 +383,8 @@ func exitCodeOf(err error) int {
 		return exitFailed
 	}
 	switch e.Stage {
+	case bake.StageUsage:
+		return exitUsage
 	case bake.StagePreflight:
 		return exitPreflight
 	case bake.StageInfra:

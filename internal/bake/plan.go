@@ -110,7 +110,7 @@ func provisionable(rec journal.Record, steps, from int) error {
 	next := rec.NextProvisioner()
 	switch stop, _ := rec.Last(journal.Stop); {
 	case stop.State == journal.Done:
-		return fmt.Errorf("the server of run %s was stopped for the image, and takes no provisioners any more: `tfbake resume %s` goes on from there", id, id)
+		return fmt.Errorf("the server of run %s was stopped for the image, and takes no provisioners any more", id)
 	case steps == 0:
 		return fmt.Errorf("the template of run %s has no provisioners", id)
 	case from >= steps:
