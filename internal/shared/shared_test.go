@@ -409,3 +409,30 @@ func TestStorageWithoutLocks(t *testing.T) {
 		t.Errorf("%d of %d go on", n, len(holds))
 	}
 }
+
+// Two machines use a pg backend for the first time at the same moment: while the one's transaction makes what terraform
+// needs there, the other's CREATE … IF NOT EXISTS waits for it, and then fails.
+func TestFirstUseAtOnce(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t)
+	store := newStore(t, &config.Backend{Type: "pg", Args: map[string]cty.Value{"schema_name": cty.StringVal("s")}}, "PG_CONN_STR="+pg.ConnStr)
+	other := make(chan error, 1)
+	go func() {
+		_, err := pg.Query("begin; create sequence public.global_states_id_seq as bigint; select pg_sleep(5); commit")
+		other <- err
+	}()
+	for {
+		if n, err := pg.Query("select count(*) from pg_stat_activity where wait_event = 'PgSleep'"); err != nil {
+			t.Fatal(err)
+		} else if n == "1" {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, err := store.terraform(t.Context(), t.TempDir(), "notes"); err != nil {
+		t.Error(err)
+	}
+	if err := <-other; err != nil {
+		t.Error(err)
+	}
+}

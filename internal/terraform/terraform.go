@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -108,6 +109,22 @@ var jsonInit = version.Must(version.NewVersion("1.9.0"))
 // Init prepares the directory: providers, modules, backend. With Reattach, neither registry nor lock file is asked for
 // that provider. It may be repeated.
 func (t *Terraform) Init(ctx context.Context) error {
+	err := t.init(ctx)
+	for try := 1; try <= 3 && ctx.Err() == nil && trippedOver(err); try++ {
+		err = t.init(ctx)
+	}
+	return err
+}
+
+// trippedOver tells whether two that use a pg backend for the first time were in each other's way: PostgreSQL's CREATE … IF
+// NOT EXISTS fails for one of them. The next time it is there.
+func trippedOver(err error) bool {
+	return err != nil && madeTwice.MatchString(err.Error())
+}
+
+var madeTwice = regexp.MustCompile(`duplicate key value violates unique constraint "pg_(namespace|class|type)_|schema "[^"]*" already exists|relation "[^"]*" already exists`)
+
+func (t *Terraform) init(ctx context.Context) error {
 	opts := []tfexec.InitOption{tfexec.Reattach(t.reattach())}
 	_, err := t.run(ctx, "init", func(ctx context.Context, tf *tfexec.Terraform, out *lines) error {
 		if t.ver.Core().LessThan(jsonInit) {
