@@ -260,3 +260,37 @@ func fillUp(path string) error {
 	}
 	return nil
 }
+
+// TestInterruptSaysWhatItDoes: what is told of Ctrl-C is what happens then.
+func TestInterruptSaysWhatItDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	t.Parallel()
+	tries := []struct {
+		flag string
+		kept bool
+	}{{"-on-error=cleanup", false}, {"-on-error=ask", false}, {"-on-error=abort", true}, {"-on-error=run-cleanup-provisioner", true}, {"-keep", true}}
+	var names []string
+	for _, c := range tries {
+		names = append(names, c.flag)
+	}
+	together(t, 3, names, func(t *testing.T, i int) {
+		c := tries[i]
+		v := newVictim(t, strings.Replace(kvmWithDisk, `"echo one >> /root/steps"`, `"echo here-we-are", "sleep 100"`, 1))
+		p := v.start("run", c.flag, "bake.json")
+		p.waitForText("here-we-are")
+		p.signal(syscall.SIGINT)
+		r := p.wait()
+		if kept := len(v.cloud.Inventory().Left()) > 0; kept != c.kept || r.code != exitInterrupted {
+			t.Errorf("kept: %v, exit code %d:\n%s", kept, r.code, r.stderr)
+		}
+		if strings.Contains(r.stderr, "everything stays as it is") != c.kept || strings.Contains(r.stderr, "destroying what exists") == c.kept {
+			t.Errorf("kept: %v, and it says:\n%s", c.kept, r.stderr)
+		}
+		if again := v.tfbake("cleanup", v.onlyRun()); again.code != exitOK {
+			t.Errorf("cleanup: %s", again.stderr)
+		}
+		v.expect(0)
+	})
+}

@@ -69,6 +69,7 @@ type testServer struct {
 	signals  []string
 	forwards []string
 	ptys     int
+	sizes    []string // of terminals, as they are asked for and changed
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -358,7 +359,22 @@ func (s *testServer) serveSession(ch ssh.Channel, requests <-chan *ssh.Request) 
 			s.mu.Lock()
 			s.ptys++
 			s.mu.Unlock()
+			var asked struct {
+				Kind          string
+				Columns, Rows uint32
+				Width, Height uint32
+				Modes         string
+			}
+			ssh.Unmarshal(r.Payload, &asked)
+			s.note(&s.sizes, fmt.Sprintf("%s %dx%d", asked.Kind, asked.Columns, asked.Rows))
 			r.Reply(true, nil)
+		case "window-change":
+			var now struct{ Columns, Rows, Width, Height uint32 }
+			ssh.Unmarshal(r.Payload, &now)
+			s.note(&s.sizes, fmt.Sprintf("%dx%d", now.Columns, now.Rows))
+		case "shell":
+			r.Reply(true, nil)
+			go func() { finish(runCommand(exec.Command("/bin/sh"), ch, nil)) }()
 		default:
 			r.Reply(false, nil)
 		}
