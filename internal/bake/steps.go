@@ -27,6 +27,7 @@ type steps struct {
 
 	keep        bool // the person at the terminal said so
 	anew        bool // the server is another than the one an earlier tfbake knew
+	ready       bool // the run directory
 	up, stopped bool // the server
 }
 
@@ -249,9 +250,14 @@ func mayPass(ctx context.Context, err error) bool {
 }
 
 func (s *steps) init(ctx context.Context) error {
+	if s.ready {
+		return nil
+	}
 	return s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
 		s.b.Story.Say("terraform: preparing the run directory %s", s.run.Dir)
-		return nil, s.parts.Infra.Init(ctx)
+		err := s.parts.Infra.Init(ctx)
+		s.ready = err == nil
+		return nil, err
 	})
 }
 
