@@ -3,6 +3,7 @@ package bake
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,8 +65,13 @@ func (w *world) Apply(ctx context.Context) (terraform.Server, error) {
 	}
 	return terraform.Server{ID: "7", PublicIP: "127.0.0.7"}, err
 }
-func (w *world) Destroy(ctx context.Context) error              { return w.call(ctx, "destroy") }
-func (w *world) State(context.Context) (terraform.State, error) { return stateOf(w.state), nil }
+func (w *world) Destroy(ctx context.Context) error { return w.call(ctx, "destroy") }
+func (w *world) State(context.Context) (terraform.State, error) {
+	if h := w.hook["state"]; h != nil {
+		h()
+	}
+	return stateOf(w.state), nil
+}
 func (w *world) UseErroredState(_ context.Context, good func(terraform.State) bool) (bool, error) {
 	if w.errored == nil || !good(stateOf(w.errored)) {
 		return false, nil
@@ -405,6 +411,23 @@ func TestALostStateIsNotAppliedOn(t *testing.T) {
 			w.expect(c.want)
 		})
 	}
+}
+
+func TestAStateInABackendIsAskedForOnceItCanBe(t *testing.T) {
+	w, b, dir := die(t, "stop")
+	run, rec := reopen(t, dir)
+	run.Facts.Backend = json.RawMessage(`{"pg": {}}`)
+	inits := 0
+	w.hook["init"] = func() { inits++ }
+	w.hook["state"] = func() {
+		if inits == 0 {
+			t.Error("the state was asked for before the directory was prepared")
+		}
+	}
+	if _, err := b.Resume(context.Background(), build, run, rec); err != nil {
+		t.Error(err)
+	}
+	w.expect("init recall apply stop image wait destroy delete-key sweep")
 }
 
 // keptAfter is a run that was kept for an hour because the call failed.
