@@ -174,6 +174,13 @@ func (i *initFirst) Init(ctx context.Context) error {
 	return err
 }
 
+func (i *initFirst) State(ctx context.Context) (terraform.State, error) {
+	if i.once.Do(func() { i.err = i.Infra.Init(ctx) }); i.err != nil {
+		return terraform.State{}, i.err
+	}
+	return i.Infra.State(ctx)
+}
+
 func (i *initFirst) Destroy(ctx context.Context) error {
 	if i.once.Do(func() { i.err = i.Infra.Init(ctx) }); i.err != nil {
 		return i.err
@@ -265,7 +272,7 @@ func (a *app) claim(ctx context.Context, store *shared.Store, id string, o openO
 		return nil
 	}
 	if errors.Is(err, shared.ErrNone) {
-		return failWith(exitUsage, fmt.Errorf("there is no run %s, neither in %s nor in the %s backend", id, a.runsDir, store.Backend.Type))
+		return failWith(exitUsage, fmt.Errorf("%w %s, neither in %s nor in the %s backend", errNoRun, id, a.runsDir, store.Backend.Type))
 	}
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -50,8 +51,9 @@ func TestKillMatrix(t *testing.T) {
 						v.expectSteps()
 						return
 					}
+					finished := v.finished()
 					v.run("cleanup", "-all")
-					v.expectNothing()
+					v.expectNothing(finished...)
 				})
 			}
 		})
@@ -331,14 +333,24 @@ func (v *victim) expect(images int) {
 	}
 }
 
-// expectNothing: nothing of the run, and no image but a finished one.
-func (v *victim) expectNothing() {
-	v.t.Helper()
-	inv := v.cloud.Inventory()
-	for _, i := range inv.Images {
-		if i.Status != "CREAT" || i.Operation != "NULL" {
-			v.t.Errorf("half an image is left: %v", i)
+// finished are the numbers of the finished images.
+func (v *victim) finished() (nos []string) {
+	for _, i := range v.cloud.Inventory().Images {
+		if i.Status == "CREAT" && i.Operation == "NULL" {
+			nos = append(nos, i.No)
 		}
 	}
-	v.expect(len(inv.Images))
+	return nos
+}
+
+// expectNothing: nothing of the run, no image but a finished one, and those that were finished before.
+func (v *victim) expectNothing(before ...string) {
+	v.t.Helper()
+	now := v.finished()
+	for _, no := range before {
+		if !slices.Contains(now, no) {
+			v.t.Errorf("the finished image %s is gone", no)
+		}
+	}
+	v.expect(len(now))
 }

@@ -98,7 +98,7 @@ func (m maker) parts(ctx context.Context, run *journal.Run, plan config.Resolved
 	}
 	return bake.Parts{
 		Infra:   infra,
-		Imager:  imager{snapshot.Imager{Client: client, Progress: progress(story)}, kind, plan},
+		Imager:  imager{snapshot.Imager{Client: client, Progress: progress(story)}, run, kind, plan},
 		Keys:    keys{client, plan.Platform},
 		Sweeper: m.sweeper(run, client, story, 0),
 		Files: func(plan config.Resolved) (render.Files, error) {
@@ -204,16 +204,16 @@ type sweeper struct {
 }
 
 func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
-	return s.sweep(ctx, name, halfImages)
+	return s.sweep(ctx, name, unfinishedImages)
 }
 
 func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
 	s.Except = append([]string{name + bake.KeySuffix}, known...)
-	return s.sweep(ctx, name, func(journal.Record) []sweep.HalfImage { return nil })
+	return s.sweep(ctx, name, func(journal.Record) []snapshot.Begun { return nil })
 }
 
 // sweep sweeps with what the journal knows; images chooses the unfinished ones to sweep along.
-func (s sweeper) sweep(ctx context.Context, name string, images func(journal.Record) []sweep.HalfImage) ([]string, error) {
+func (s sweeper) sweep(ctx context.Context, name string, images func(journal.Record) []snapshot.Begun) ([]string, error) {
 	rec, err := journal.Read(s.run.Dir)
 	if err != nil {
 		return nil, err
@@ -231,6 +231,7 @@ func (s sweeper) sweep(ctx context.Context, name string, images func(journal.Rec
 // imager is snapshot.Imager as bake wants it.
 type imager struct {
 	snapshot.Imager
+	run  *journal.Run
 	kind snapshot.Kind
 	plan config.Resolved
 }
@@ -240,17 +241,38 @@ func (i imager) Stop(ctx context.Context, s terraform.Server) error {
 }
 
 func (i imager) Start(ctx context.Context, s terraform.Server) (snapshot.Image, error) {
-	return i.Imager.Start(ctx, snapshot.Request{Kind: i.kind, ServerNo: s.ID, Name: i.plan.ImageName, Description: i.plan.ImageDescription})
+	description := i.plan.ImageDescription
+	if description == "" && i.kind == snapshot.VPCServer {
+		description = i.run.Facts.Name // nothing else of such an image tells who made it
+	}
+	return i.Imager.Start(ctx, snapshot.Request{Kind: i.kind, ServerNo: s.ID, Name: i.plan.ImageName, Description: description})
 }
 
 func (i imager) Wait(ctx context.Context, img snapshot.Image) error { return i.Imager.Wait(ctx, img) }
 
+// Find looks for the image that the journal says was begun. One that another run has made under that name since is an error:
+// it is neither this run's result nor in its power.
 func (i imager) Find(ctx context.Context) (snapshot.Image, bool, error) {
+	rec, err := journal.Read(i.run.Dir)
+	if err != nil {
+		return snapshot.Image{}, false, err
+	}
 	img, err := i.Imager.Find(ctx, i.kind, i.plan.ImageName)
 	if ncloud.IsNotFound(err) {
 		return img, false, nil
 	}
-	return img, err == nil, err
+	if err != nil {
+		return img, false, err
+	}
+	begun, _ := rec.Image()
+	run := rec.Facts.RunID
+	switch begunImage(rec, begun).Whose(img) {
+	case snapshot.Ours:
+		return img, true, nil
+	case snapshot.Doubtful:
+		return img, false, fmt.Errorf("there is an image %q (%s), and nothing tells whether run %s made it or another one: if it is wanted, `tfbake destroy %s` leaves it and removes the rest of the run; if not, delete it and resume again", img.Name, img.No, run, run)
+	}
+	return img, false, fmt.Errorf("the image %q (%s) is not run %s's, another run has made it since: `tfbake destroy %s` leaves it and removes what is left of this one", img.Name, img.No, run, run)
 }
 
 func (i imager) Share(ctx context.Context, img snapshot.Image) error {

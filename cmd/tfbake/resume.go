@@ -50,6 +50,7 @@ func resumeFlags(a *app, f flags) *runFlags {
 	f.StringVar(&o.onError, "on-error", "abort", "when a step fails: abort (leave everything, as it was), run-cleanup-provisioner (the same, after the error-cleanup-provisioner), cleanup or ask")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as JSON")
 	f.BoolVar(&o.unlock, "unlock", false, unlockUsage)
+	f.BoolVar(&o.sameAccount, "same-account", false, sameAccountUsage)
 	f.StringVar(&o.template, "template", "", "where the template is on this machine, for a run of another one")
 	return o
 }
@@ -109,6 +110,9 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	}
 	client, err := a.clientOf(ctx, t, facts, story)
 	if err != nil {
+		return failWith(exitPreflight, err)
+	}
+	if err := a.sameAccountAs(ctx, client, rec, o.sameAccount); err != nil {
 		return failWith(exitPreflight, err)
 	}
 	if !o.changed {

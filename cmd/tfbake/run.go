@@ -46,6 +46,8 @@ type cloudFlags struct {
 	provider  string
 	terraform string
 	backend   string // file
+
+	sameAccount bool // of cleanup, destroy and resume
 }
 
 func (c *cloudFlags) register(f flags, env func(string) string) {
@@ -205,8 +207,15 @@ func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build,
 	baker.Variables = func(ctx context.Context, runID string) (map[string]string, error) {
 		return digests(ctx, check.client, runID, valuesOf(tmpl, o.templateFlags))
 	}
+	if m.target.localDir == "" {
+		baker.Account = func(runID string) string { return accountOf(ctx, check.client, runID) }
+	}
 	baker.Parts = m.partsFor(b, func() *ncloud.Client { return check.client }, story)
 	res, err := baker.Run(ctx, b)
+	if err != nil && !res.Told && len(tmpl.Builds) > 1 {
+		story.Error("%s", err) // now: the last word is for what the others have left
+		res.Told = true
+	}
 	return outcome{res, err, b.Communicator.Type}
 }
 
@@ -311,18 +320,17 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 	results := make([]resultJSON, 0, len(outcomes))
 	for _, r := range outcomes {
 		if r.err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", r.Build, r.err))
 			code = worse(code, exitCodeOf(r.err))
+			if !r.Told {
+				failures = append(failures, fmt.Errorf("%s: %w", r.Build, r.err))
+			}
 		}
 		var unknown *bake.UnknownError
 		if len(r.Left) > 0 || errors.As(r.err, &unknown) {
 			code = worse(code, exitLeftovers)
-			a.story.Named(r.Build).Error("something of the run may still be there, and cost money: `tfbake cleanup %s` removes it", r.RunID)
 		}
 		if r.Kept {
 			a.tellKept(r)
-		} else if r.Dir != "" && r.err != nil {
-			a.story.Named(r.Build).Info("journal and logs: %s", r.Dir)
 		}
 		j := resultJSON{Build: r.Build, OK: r.err == nil, ImageNo: r.Image.No, ImageName: r.Image.Name, Kind: string(r.Image.Kind),
 			Platform: string(r.Plan.Platform), Region: r.Plan.RegionCode, Run: r.RunID, Dir: r.Dir, Kept: r.Kept,
@@ -351,7 +359,7 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 			}
 		}
 	}
-	if len(failures) == 0 {
+	if code == exitOK {
 		return nil
 	}
 	return &exitError{code: code, err: errors.Join(failures...)}
@@ -360,7 +368,6 @@ func (a *app) report(outcomes []outcome, o runFlags) error {
 // tellKept says what was kept, how to look at it and how to get rid of it.
 func (a *app) tellKept(r outcome) {
 	s := a.story.Named(r.Build)
-	s.Say("kept: everything of run %s is still there, and may cost money", r.RunID)
 	s.Info("look:    terraform -chdir=%s state list", r.Dir)
 	if r.Running && r.communicator == "ssh" {
 		s.Info("log in:  tfbake ssh %s", r.RunID)
@@ -370,6 +377,7 @@ func (a *app) tellKept(r outcome) {
 	}
 	s.Info("destroy: tfbake destroy %s", r.RunID)
 	s.Info("%s/README.md says more", r.Dir)
+	s.Say("kept: everything of run %s is still there, and may cost money", r.RunID)
 }
 
 // exitCodeOf maps where a bake failed to an exit code.

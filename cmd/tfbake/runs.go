@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,10 +115,16 @@ func left(r runRow) string {
 	return r.Left
 }
 
+// errNoRun is in the errors that say so.
+var errNoRun = errors.New("there is no run")
+
 // findRun returns the directory of the run that the user named by id, by an unambiguous beginning of it, or by its path.
 func (a *app) findRun(name string) (string, error) {
-	if st, err := os.Stat(filepath.Join(name, "journal.jsonl")); err == nil && !st.IsDir() {
+	if journal.IsRun(name) {
 		return name, nil
+	}
+	if dir := filepath.Join(a.runsDir, wholeID(name)); wholeID(name) != "" && journal.IsRun(dir) {
+		return dir, nil
 	}
 	recs, err := journal.List(a.runsDir)
 	if err != nil {
@@ -137,7 +142,7 @@ func (a *app) findRun(name string) (string, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", failWith(exitUsage, fmt.Errorf("there is no run %q in %s: `tfbake runs` lists them", name, a.runsDir))
+		return "", failWith(exitUsage, fmt.Errorf("%w %q in %s: `tfbake runs` lists them", errNoRun, name, a.runsDir))
 	}
 	return "", failWith(exitUsage, errors.New("more than one run begins with "+name+": name it in full"))
 }

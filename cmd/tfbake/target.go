@@ -165,6 +165,15 @@ func (a *app) client(ctx context.Context, t *target, src config.Source, story *u
 	})
 }
 
+// accountOf is what the facts of a run say of a client's account; "" for a server role's keys, which change in time.
+func accountOf(ctx context.Context, c *ncloud.Client, runID string) string {
+	keys := c.Credentials(ctx)
+	if !keys.Expires.IsZero() {
+		return ""
+	}
+	return journal.AccountOf(runID, keys.AccessKey)
+}
+
 // clientOf makes the API client for looking after an earlier run.
 func (a *app) clientOf(ctx context.Context, t *target, f journal.Facts, story *ui.Story) (*ncloud.Client, error) {
 	if t.gateway == "" {

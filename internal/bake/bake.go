@@ -103,6 +103,7 @@ type Result struct {
 	Running   bool             // of a kept run: the server is up
 	Left      []string         // what still exists, by the API's word; see Down
 	Elapsed   time.Duration
+	Told      bool // the story has every error, and what is left unless the run is kept
 }
 
 // Baker bakes one build.
@@ -131,6 +132,8 @@ type Baker struct {
 	Asker func(ctx context.Context, question string, choices string) (byte, error)
 	// Variables makes the digests of the template's variables for the journal, once the choices are known; nil: none are noted.
 	Variables func(ctx context.Context, runID string) (map[string]string, error)
+	// Account says, in the facts, whose keys the run is begun with; see journal.AccountOf. nil: nothing.
+	Account func(runID string) string
 	// Time asks for the cloud's time, by which a run's age and the end of -keep-for count: this machine's clock may be wrong.
 	Time func(ctx context.Context) time.Time
 }
@@ -225,13 +228,14 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 	s.stopped = s.did(journal.Stop)
 	failure := s.all(ctx, &res)
 	res, err = s.finish(ctx, res, failure)
-	if err != nil || res.Image.No == "" || b.PostProcessor == nil {
-		return res, err
+	if err == nil && res.Image.No != "" && b.PostProcessor != nil {
+		if err = b.PostProcessor.PostProcess(ctx, res); err != nil {
+			err = &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
+		}
 	}
-	if err := b.PostProcessor.PostProcess(ctx, res); err != nil {
-		return res, &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
-	}
-	return res, nil
+	s.tellEnd(res, err)
+	res.Told = true
+	return res, err
 }
 
 // because adds to a failure what ended the context, where that is the reason.
@@ -245,6 +249,9 @@ func because(ctx context.Context, err error) error {
 func (b *Baker) facts(ctx context.Context, plan config.Resolved, runID string) journal.Facts {
 	f := b.Facts
 	f.RunID, f.Name, f.Started = runID, plan.Name, b.Time(ctx).UTC()
+	if b.Account != nil {
+		f.Account = b.Account(runID)
+	}
 	f.Platform, f.Site = string(plan.Platform), plan.Site
 	f.Region, f.RegionNo = plan.RegionCode, plan.RegionNo
 	f.Hypervisor, f.ImageName = plan.Hypervisor, plan.ImageName

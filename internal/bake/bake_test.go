@@ -33,6 +33,7 @@ type world struct {
 
 	state   []string // ids in terraform's state
 	errored []string // ids in errored.tfstate; nil: there is none
+	story   bytes.Buffer
 
 	share      []string
 	beforeDown func(context.Context)
@@ -59,6 +60,9 @@ func (w *world) Check(ctx context.Context, _ *config.Build, runID string) (confi
 }
 func (w *world) Init(ctx context.Context) error { return w.call(ctx, "init") }
 func (w *world) Apply(ctx context.Context) (terraform.Server, error) {
+	if w.state == nil {
+		w.state = []string{"8"}
+	}
 	err := w.call(ctx, "apply")
 	if err == nil {
 		w.state = []string{"7", "8"}
@@ -132,7 +136,7 @@ func (w *world) parts(ctx context.Context) error {
 func (w *world) baker(t *testing.T) *Baker {
 	w.t = t
 	return &Baker{
-		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&bytes.Buffer{}, nil, ui.Options{}), Hard: context.Background(), Time: func(context.Context) time.Time { return time.Now() }, OnError: Cleanup, From: -1,
+		Preflight: w, RunsDir: t.TempDir(), Story: ui.New(&w.story, nil, ui.Options{}), Hard: context.Background(), Time: func(context.Context) time.Time { return time.Now() }, OnError: Cleanup, From: -1,
 		Parts: func(ctx context.Context, run *journal.Run, _ config.Resolved) (Parts, error) {
 			w.run = run
 			if err := w.parts(ctx); err != nil {
@@ -196,8 +200,11 @@ func TestAFailureAnywhereGoesDown(t *testing.T) {
 		if !errors.Is(err, boom) || !errors.As(err, &e) || e.Stage != stage {
 			t.Errorf("%s fails: %v (stage %v), want %s", call, err, e, stage)
 		}
-		if !slices.Contains(w.calls, "destroy") || w.calls[len(w.calls)-1] != "sweep" {
-			t.Errorf("%s fails: no way down: %v", call, w.calls)
+		if slices.Contains(w.calls, "destroy") != (w.state != nil) || w.calls[len(w.calls)-1] != "sweep" {
+			t.Errorf("%s fails: no way down, or one for nothing: %v", call, w.calls)
+		}
+		if said := w.story.String(); strings.Count(said, "boom") != 1 || !strings.HasSuffix(said, "==> 0 resources left\n") || !res.Told {
+			t.Errorf("%s fails: the error is to be told once, and in the end what is left:\n%s", call, said)
 		}
 		if res.Dir == "" {
 			t.Errorf("%s fails: its directory is gone", call)
@@ -238,6 +245,14 @@ func TestTerraformFailingToDestroyIsNotTheLastWord(t *testing.T) {
 	if err == nil || len(res.Left) != 1 || res.Image.No != "99" {
 		t.Errorf("a server is left, and the result is %+v, %v", res, err)
 	}
+	if said := w.story.String(); strings.Count(said, "server tfb-x (7)") != 1 || !strings.HasSuffix(said, "`tfbake cleanup "+res.RunID+"` goes on\n") {
+		t.Errorf("it said\n%s", said)
+	}
+	w = &world{fail: map[string][]error{"sweep": {errors.New("no answer")}}}
+	res, err = w.baker(t).Run(context.Background(), build)
+	if said := w.story.String(); err == nil || strings.Count(said, "no answer") != 1 || !strings.HasSuffix(said, "`tfbake cleanup "+res.RunID+"` asks again and removes it\n") {
+		t.Errorf("%v; it said\n%s", err, said)
+	}
 }
 
 func TestOnErrorAsk(t *testing.T) {
@@ -267,6 +282,9 @@ func TestAbortAndKeepLeaveEverything(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	w.expect("check key init apply provision keep")
+	if said := w.story.String(); strings.Count(said, "exit 1") != 1 || strings.Contains(said, "resources left") {
+		t.Errorf("it said\n%s", said)
+	}
 
 	recs, _ := journal.List(b.RunsDir)
 	if len(recs) != 1 || recs[0].Status() != "kept" || recs[0].KeptUntil().IsZero() {
@@ -352,7 +370,8 @@ func resumeAndDie(t *testing.T, w *world, b *Baker, dir, at string, n int) {
 }
 
 func TestAResumeThatDiedIsResumed(t *testing.T) {
-	const anew = "destroy delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	const fromNothing = "delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	const anew = "destroy " + fromNothing // terraform destroys nothing where its state holds nothing
 	for _, c := range []struct {
 		first, second string
 		nth           int
@@ -366,12 +385,12 @@ func TestAResumeThatDiedIsResumed(t *testing.T) {
 		{"apply", "apply", 1, false, anew},
 		{"apply", "provision", 1, false, "recall init apply provision stop image wait destroy delete-key sweep"},
 		// What was done before the run started over counts no more: neither its key nor its provisioners.
-		{"stop", "sweep", 1, true, anew},
-		{"stop", "key", 1, true, anew},
-		{"stop", "init", 1, true, anew},
+		{"stop", "sweep", 1, true, fromNothing},
+		{"stop", "key", 1, true, fromNothing},
+		{"stop", "init", 1, true, fromNothing},
 		{"stop", "apply", 1, true, anew},
 		{"stop", "provision", 1, true, "recall init apply provision stop image wait destroy delete-key sweep"},
-		{"wait", "wait", 1, true, "find wait destroy delete-key sweep"}, // the image is on its way: it needs no server
+		{"wait", "wait", 1, true, "find wait delete-key sweep"}, // the image is on its way: it needs no server
 	} {
 		t.Run(c.first+"-"+c.second, func(t *testing.T) {
 			w, b, dir := die(t, c.first)
@@ -390,16 +409,17 @@ func TestAResumeThatDiedIsResumed(t *testing.T) {
 }
 
 func TestALostStateIsNotAppliedOn(t *testing.T) {
-	const anew = "destroy delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	const fromNothing = "delete-key sweep forget key init apply provision stop image wait destroy delete-key sweep"
+	const anew = "destroy " + fromNothing // terraform destroys nothing where its state holds nothing
 	for name, c := range map[string]struct {
 		state, errored []string
 		want           string
 	}{
-		"gone":           {nil, nil, anew},
+		"gone":           {nil, nil, fromNothing},
 		"without server": {[]string{"8", "9"}, nil, anew},
 		"partial":        {[]string{"7"}, nil, anew},
 		"errored":        {nil, []string{"7", "8"}, "recall init apply stop image wait destroy delete-key sweep"},
-		"errored, too":   {nil, []string{"8"}, anew},
+		"errored, too":   {nil, []string{"8"}, fromNothing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, b, dir := die(t, "stop")

@@ -56,8 +56,10 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 	if step == "" {
 		step = journal.Destroy
 	}
-	if d.Infra != nil {
-		note(run.Begin(step, nil))
+	note(run.Begin(step, nil))
+	if !d.infraKnows(ctx) {
+		note(run.Done(step, nil))
+	} else {
 		d.removeStrays(ctx, name)
 		d.Story.Say("terraform: destroying the server and what came with it")
 		if err := d.Infra.Destroy(ctx); err != nil {
@@ -78,15 +80,40 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 	left, err = d.Sweeper.Sweep(ctx, name)
 	if err != nil {
 		note(run.Fail(journal.Sweep, firstLine(err), nil))
-		d.Story.Error("could not verify what is left: %s", err)
 		return left, errors.Join(append(errs, &UnknownError{run.Facts.RunID, err})...)
 	}
 	note(run.Done(journal.Sweep, notes{"left": fmt.Sprint(len(left))}))
-	d.Story.Say("%d resources left", len(left))
 	if len(left) > 0 {
 		return left, errors.Join(append(errs, fmt.Errorf("still there: %s", strings.Join(left, "; ")))...)
 	}
 	return nil, errors.Join(errs...)
+}
+
+// infraKnows tells whether terraform has something to destroy. A state that cannot be believed is its affair, too: it may
+// know more than we do.
+func (d Down) infraKnows(ctx context.Context) bool {
+	if d.Infra == nil {
+		return false
+	}
+	state, err := d.Infra.State(ctx)
+	if err != nil {
+		d.Story.Info("terraform cannot help here (%s); going on through the API", firstLine(err))
+		return false
+	}
+	return !state.Status.Sound() || len(state.Resources) > 0
+}
+
+// TellLeft is the last word on a run: what of it is left. err is that of Run.
+func TellLeft(story *ui.Story, runID string, left []string, err error) {
+	var unknown *UnknownError
+	switch {
+	case len(left) > 0:
+		story.Error("%d resources left, and they may cost money: `tfbake cleanup %s` goes on", len(left), runID)
+	case errors.As(err, &unknown):
+		story.Error("what is left is not known, and may cost money: `tfbake cleanup %s` asks again and removes it", runID)
+	default:
+		story.Say("0 resources left")
+	}
 }
 
 // removeStrays deletes what is the run's and not in the state, before terraform begins: a server that was created while nobody

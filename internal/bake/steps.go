@@ -25,10 +25,12 @@ type steps struct {
 	rec   journal.Record // what an earlier tfbake did of this run, as far as it counts; empty for a new one
 	until time.Time      // the end of the time an earlier tfbake was told to keep the run for; zero: none
 
-	keep        bool // the person at the terminal said so
-	anew        bool // the server is another than the one an earlier tfbake knew
-	ready       bool // the run directory
-	up, stopped bool // the server
+	keep        bool  // the person at the terminal said so
+	anew        bool  // the server is another than the one an earlier tfbake knew
+	ready       bool  // the run directory
+	up, stopped bool  // the server
+	noInit      bool  // terraform could not be made ready: it can destroy nothing
+	told        error // the failure, once the story has it
 }
 
 // all does the steps in order, leaving out what an earlier tfbake has done. What it makes is noted in res as soon as it
@@ -158,7 +160,11 @@ func (s *steps) forget() { s.rec, s.anew, s.stopped = journal.Record{}, true, fa
 func (s *steps) ownKey() bool { return s.plan.LoginKeyName == s.plan.Name+KeySuffix }
 
 func (s *steps) down() Down {
-	return Down{Infra: s.parts.Infra, Keys: s.parts.Keys, Sweeper: s.parts.Sweeper, Story: s.b.Story}
+	infra := s.parts.Infra
+	if s.noInit {
+		infra = nil
+	}
+	return Down{Infra: infra, Keys: s.parts.Keys, Sweeper: s.parts.Sweeper, Story: s.b.Story}
 }
 
 // notes are what a finished step leaves in the journal.
@@ -196,6 +202,7 @@ func (s *steps) retry(ctx context.Context, failure error) bool {
 		return false
 	}
 	s.b.Story.Error("%s", failure)
+	s.told = failure
 	if ctx.Err() != nil || s.b.Asker == nil {
 		s.b.Story.Say("nobody can be asked here: cleaning up")
 		return false
@@ -256,7 +263,7 @@ func (s *steps) init(ctx context.Context) error {
 	return s.step(ctx, StageInfra, journal.Init, nil, func() (notes, error) {
 		s.b.Story.Say("terraform: preparing the run directory %s", s.run.Dir)
 		err := s.parts.Infra.Init(ctx)
-		s.ready = err == nil
+		s.ready, s.noInit = err == nil, err != nil
 		return nil, err
 	})
 }
@@ -397,9 +404,7 @@ func (s *steps) startImage(ctx context.Context, server terraform.Server) (image 
 
 // finish is the end of every run: the way down, or word of what was kept, and the journal's last line.
 func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, error) {
-	var taken interface{ TakenOver() bool }
-	if errors.As(failure, &taken) && taken.TakenOver() {
-		s.b.Story.Say("leaving everything to it")
+	if takenOver(failure) {
 		return res, failure
 	}
 	keep := s.b.Keep || s.keep || (failure != nil && s.b.OnError == Abort)
@@ -418,7 +423,10 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 		return res, errors.Join(failure, s.run.Done(journal.Keep, until), s.parts.Keep(s.b.Hard))
 	}
 	if failure != nil {
-		s.b.Story.Error("%s", firstLine(failure))
+		if s.told != failure {
+			s.b.Story.Error("%s", failure)
+			s.told = failure
+		}
 		s.b.Story.Say("destroying what exists")
 	}
 	if s.parts.BeforeDown != nil {
@@ -444,7 +452,7 @@ func (s *steps) finish(ctx context.Context, res Result, failure error) (Result, 
 	return res, nil
 }
 
-// firstLine keeps the journal and the story short; the whole error is shown at the end.
+// firstLine keeps the journal short; the story has the whole error.
 func firstLine(err error) string {
 	line, rest, _ := strings.Cut(err.Error(), "\n")
 	if next, _, _ := strings.Cut(rest, "\n"); strings.HasSuffix(line, ":") {

@@ -88,7 +88,7 @@ var builderSchema = &schema[builder]{
 			doc: "Name of the image to bake: 3 to 30 characters; on VPC lower-case letters, digits and \"-\", a letter first. Left out: a generated one.",
 			ptr: func(b *builder) any { return &b.ServerImageName }},
 		{name: "server_image_description", aliases: []alias{{name: "server_description", warn: true}}, since: sinceOriginal,
-			doc: "Description of the image to bake, at most 1000 bytes.",
+			doc: "Description of the image to bake, at most 1000 bytes. Left out: on KVM the run's name.",
 			ptr: func(b *builder) any { return &b.ServerImageDescription }, check: maxBytes(1000)},
 		{name: "block_storage_size", since: sinceOriginal,
 			doc: "GB of an additional disk, which becomes part of the image: 10 to 2000 (KVM: 16380) in steps of 10.",

@@ -9,14 +9,18 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,9 +57,12 @@ type Facts struct {
 	Hypervisor string `json:"hypervisor,omitempty"`
 	ImageName  string `json:"image_name"`
 	Endpoint   string `json:"endpoint,omitempty"` // when it is not the site's own
-	Provider   string `json:"provider"`           // official or embedded
-	Terraform  string `json:"terraform,omitempty"`
-	LocalDir   string `json:"local_dir,omitempty"` // data of the simulated cloud of a -local run
+	// Account is AccountOf the run's access key: with the keys of another account nothing of the run is to be seen. Empty:
+	// of a server role's keys, which change in time, or of a simulated cloud.
+	Account   string `json:"account,omitempty"`
+	Provider  string `json:"provider"` // official or embedded
+	Terraform string `json:"terraform,omitempty"`
+	LocalDir  string `json:"local_dir,omitempty"` // data of the simulated cloud of a -local run
 	// Backend is where terraform keeps the run's state, {"pg": {…}}; empty: in the run's directory. See shared.go.
 	Backend json.RawMessage `json:"backend,omitempty"`
 }
@@ -117,6 +124,17 @@ func NewRunID(now time.Time) string {
 	return now.UTC().Format("060102-150405") + "-" + string(b)
 }
 
+// AccountOf is what a run's facts say of the access key it was begun with: enough to know it again, not to tell it.
+func AccountOf(runID, accessKey string) string {
+	sum := sha256.Sum256([]byte(runID + "\n" + accessKey))
+	return hex.EncodeToString(sum[:16])
+}
+
+var idPattern = regexp.MustCompile(`^\d{6}-\d{6}-[a-z0-9]{4}$`)
+
+// IsRunID tells whether a word is a whole run id.
+func IsRunID(word string) bool { return idPattern.MatchString(word) }
+
 // Begun tells when a run began by the clock of its machine, from its id or its name.
 func Begun(id string) (time.Time, error) {
 	id = strings.TrimPrefix(id, "tfb-")
@@ -163,14 +181,15 @@ func Create(root string, f Facts, redact func(string) string) (*Run, error) {
 		r.Close()
 		return nil, err
 	}
-	return r, atomicfile.SyncDir(root)
+	// The names of directory and journal, too, must outlive a power cut before anything is created.
+	return r, errors.Join(atomicfile.SyncDir(dir), atomicfile.SyncDir(root))
 }
 
 // Open takes over an existing run, for destroying or resuming it. It fails with a *LockedError while another tfbake
 // works on it. redact is as in Create.
 func Open(dir string, redact func(string) string) (*Run, Record, error) {
-	if _, err := os.Stat(filepath.Join(dir, journalFile)); err != nil {
-		return nil, Record{}, fmt.Errorf("open run %s: %w", dir, err)
+	if !IsRun(dir) {
+		return nil, Record{}, fmt.Errorf("open run %s: %w", dir, os.ErrNotExist)
 	}
 	r, err := open(dir, redact)
 	if err != nil {
@@ -365,7 +384,11 @@ type Record struct {
 
 // Read reads a run's journal without locking it.
 func Read(dir string) (Record, error) {
+	var f io.ReadCloser
 	f, err := os.Open(filepath.Join(dir, journalFile))
+	if errors.Is(err, os.ErrNotExist) && IsRun(dir) {
+		f, err = io.NopCloser(strings.NewReader("")), nil // lost with all it said
+	}
 	if err != nil {
 		return Record{}, fmt.Errorf("read the journal: %w", err)
 	}
@@ -377,13 +400,40 @@ func Read(dir string) (Record, error) {
 	}
 	i := slices.IndexFunc(rec.Entries, func(e Entry) bool { return e.Facts != nil })
 	if i < 0 {
-		// The very first write was cut off: nothing was created yet, and the directory's name is the id.
+		// The first line is lost. The directory's name is the id; see Lost.
 		rec.Facts = Facts{RunID: filepath.Base(dir), Name: "tfb-" + filepath.Base(dir)}
+		rec.Facts.Started, _ = Begun(rec.Facts.RunID)
 		rec.Torn = true
 		return rec, nil
 	}
 	rec.Facts = *rec.Entries[i].Facts
 	return rec, nil
+}
+
+// Lost tells whether the facts are lost: all that is known of the run is its id.
+func (r Record) Lost() bool { return r.Facts.Platform == "" }
+
+// IsRun tells whether dir is a run directory, if one whose journal is lost.
+func IsRun(dir string) bool {
+	if st, err := os.Stat(filepath.Join(dir, journalFile)); err == nil {
+		return !st.IsDir()
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil || !IsRunID(filepath.Base(abs)) {
+		return false
+	}
+	st, err := os.Stat(dir)
+	return err == nil && st.IsDir()
+}
+
+// Bare tells whether a run directory holds nothing but journal and lock, and the journal nothing: its tfbake died, or
+// removed it, with nothing in the cloud.
+func (r Record) Bare() bool {
+	if len(r.Entries) > 0 {
+		return false
+	}
+	files, err := os.ReadDir(r.Dir)
+	return err == nil && !slices.ContainsFunc(files, func(f os.DirEntry) bool { return f.Name() != journalFile && f.Name() != lockFile })
 }
 
 func parse(r io.Reader) (entries []Entry, torn bool, err error) {
@@ -422,8 +472,8 @@ func List(root string) ([]Record, error) {
 			continue
 		}
 		rec, err := Read(filepath.Join(root, d.Name()))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // not a run, or one being removed
+		if errors.Is(err, os.ErrNotExist) || err == nil && rec.Bare() && newborn(rec.Dir) {
+			continue // not a run, or one that is being made or removed
 		}
 		if err != nil {
 			return nil, err
@@ -432,6 +482,12 @@ func List(root string) ([]Record, error) {
 		recs = append(recs, rec)
 	}
 	return recs, nil
+}
+
+// newborn tells whether a directory changed less than a minute ago.
+func newborn(dir string) bool {
+	st, err := os.Stat(dir)
+	return err == nil && clock.Now().Sub(st.ModTime()).Abs() < time.Minute
 }
 
 func locked(dir string) bool {
@@ -466,17 +522,41 @@ func (r Record) Value(key string) string {
 	return ""
 }
 
-// UnfinishedImage returns number and name of the image whose making was begun and not seen to its end; empty when there is
-// none. The number is empty when the answer that held it never came.
-func (r Record) UnfinishedImage() (no, name string) {
-	begun, ok := r.Last(Image)
-	if !ok {
-		return "", ""
+// BegunImage is an image whose making the journal says was begun.
+type BegunImage struct {
+	No       string // empty when the answer that held it never came
+	Name     string
+	ServerNo string // it is made of
+	Finished bool
+}
+
+// Image returns the image whose making was begun last; ok is false when there is none.
+func (r Record) Image() (i BegunImage, ok bool) {
+	for _, e := range r.Entries {
+		switch {
+		case e.Step == Image && e.State == Begin:
+			i, ok = BegunImage{Name: cmp.Or(e.Data["image_name"], r.Facts.ImageName), ServerNo: e.Data["server_no"]}, true
+		case e.Step == Image || e.Step == ImageWait:
+			i.No = cmp.Or(e.Data["image_no"], i.No)
+			i.Finished = e.Step == ImageWait && e.State == Done
+			ok = true
+		}
 	}
-	if wait, ok := r.Last(ImageWait); ok && wait.State == Done {
-		return "", ""
-	}
-	return begun.Data["image_no"], r.Facts.ImageName
+	i.Name = cmp.Or(i.Name, r.Facts.ImageName)
+	return i, ok
+}
+
+// UnfinishedImage returns the image whose making was begun and not seen to its end; ok is false when there is none.
+func (r Record) UnfinishedImage() (i BegunImage, ok bool) {
+	i, ok = r.Image()
+	return i, ok && !i.Finished && (i.No != "" || i.Name != "")
+}
+
+// Created tells whether the run began to create anything.
+func (r Record) Created() bool {
+	_, key := r.Last(LoginKey)
+	_, apply := r.Last(Apply)
+	return key || apply || r.Lost()
 }
 
 // Disks returns the numbers of the disks noted as the run's.

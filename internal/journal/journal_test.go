@@ -144,22 +144,58 @@ func TestRemove(t *testing.T) {
 }
 
 func TestUnfinishedImage(t *testing.T) {
-	begin := Entry{Step: Image, State: Begin}
+	begin := Entry{Step: Image, State: Begin, Data: map[string]string{"image_name": "web", "server_no": "7"}}
+	number := map[string]string{"image_no": "9"}
 	for _, c := range []struct {
-		what     string
-		entries  []Entry
-		no, name string
+		what    string
+		entries []Entry
+		want    BegunImage
+		ok      bool
 	}{
-		{"never begun", []Entry{{Step: Apply, State: Done}}, "", ""},
-		{"killed while it was begun", []Entry{begin}, "", "web"},
-		{"cut off, but it exists", []Entry{begin, {Step: Image, State: Failed, Data: map[string]string{"image_no": "9"}}}, "9", "web"},
-		{"being made", []Entry{begin, {Step: Image, State: Done, Data: map[string]string{"image_no": "9"}}, {Step: ImageWait, State: Failed}}, "9", "web"},
-		{"finished", []Entry{begin, {Step: Image, State: Done, Data: map[string]string{"image_no": "9"}}, {Step: ImageWait, State: Done}}, "", ""},
+		{"never begun", []Entry{{Step: Apply, State: Done}}, BegunImage{}, false},
+		{"killed while it was begun", []Entry{begin}, BegunImage{Name: "web", ServerNo: "7"}, true},
+		{"cut off, but it exists", []Entry{begin, {Step: Image, State: Failed, Data: number}}, BegunImage{No: "9", Name: "web", ServerNo: "7"}, true},
+		{"found by a resume", []Entry{begin, {Step: ImageWait, State: Begin, Data: number}}, BegunImage{No: "9", Name: "web", ServerNo: "7"}, true},
+		{"being made", []Entry{begin, {Step: Image, State: Done, Data: number}, {Step: ImageWait, State: Failed}}, BegunImage{No: "9", Name: "web", ServerNo: "7"}, true},
+		{"begun anew", []Entry{begin, {Step: Image, State: Done, Data: number}, begin}, BegunImage{Name: "web", ServerNo: "7"}, true},
+		{"finished", []Entry{begin, {Step: Image, State: Done, Data: number}, {Step: ImageWait, State: Done}}, BegunImage{}, false},
 	} {
-		no, name := Record{Facts: Facts{ImageName: "web"}, Entries: c.entries}.UnfinishedImage()
-		if no != c.no || name != c.name {
-			t.Errorf("%s: %q %q, want %q %q", c.what, no, name, c.no, c.name)
+		got, ok := Record{Entries: c.entries}.UnfinishedImage()
+		if ok != c.ok || ok && got != c.want {
+			t.Errorf("%s: %+v %v, want %+v %v", c.what, got, ok, c.want, c.ok)
 		}
+	}
+}
+
+// A run whose journal is gone is still a run, to be asked after by its name; a directory that is only being made is none yet.
+func TestALostJournal(t *testing.T) {
+	r := create(t)
+	r.Close()
+	os.WriteFile(filepath.Join(r.Dir, "main.tf"), nil, 0o600)
+	os.Remove(filepath.Join(r.Dir, journalFile))
+	recs, err := List(filepath.Dir(r.Dir))
+	if err != nil || len(recs) != 1 || !recs[0].Lost() || recs[0].Bare() || recs[0].Facts.Name != "tfb-"+r.Facts.RunID || !recs[0].Created() {
+		t.Fatalf("%+v, %v", recs, err)
+	}
+	again, rec, err := Open(r.Dir, nil)
+	if err != nil || !rec.Lost() || rec.Bare() {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	again.Close()
+
+	os.Remove(filepath.Join(r.Dir, "main.tf"))
+	if recs, _ := List(filepath.Dir(r.Dir)); len(recs) != 0 {
+		t.Errorf("a directory that is being made counts as a run: %+v", recs)
+	}
+	old := time.Now().Add(-time.Hour)
+	os.Chtimes(r.Dir, old, old)
+	if recs, _ := List(filepath.Dir(r.Dir)); len(recs) != 1 || !recs[0].Bare() {
+		t.Errorf("an old bare directory: %+v", recs)
+	}
+	other := filepath.Join(filepath.Dir(r.Dir), "notes")
+	os.Mkdir(other, 0o700)
+	if IsRun(other) {
+		t.Error("any directory is a run")
 	}
 }
 

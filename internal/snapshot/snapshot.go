@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ type UnusableError struct {
 }
 
 func (e *UnusableError) Error() string {
-	return fmt.Sprintf("image %q (%s) will not become usable: it is %s; delete it (console: Server > Server Image) and bake again", e.Image.Name, e.Image.No, e.State)
+	return fmt.Sprintf("image %q (%s) will not become usable: it is %s", e.Image.Name, e.Image.No, e.State)
 }
 
 // Imager makes images in the client's region. The zero timeouts are the defaults.
@@ -238,7 +239,7 @@ func judge(s state) outcome {
 func (m *Imager) Wait(ctx context.Context, i Image) error {
 	start := time.Now()
 	seen := false
-	return m.Client.Wait(ctx, ncloud.WaitFor{
+	err := m.Client.Wait(ctx, ncloud.WaitFor{
 		What: fmt.Sprintf("image %q (%s) to become usable", i.Name, i.No), Timeout: or(m.ImageTimeout, 3*time.Hour), Progress: m.Progress,
 		Poll: func(ctx context.Context) (string, bool, error) {
 			s, err := m.look(ctx, i)
@@ -261,7 +262,60 @@ func (m *Imager) Wait(ctx context.Context, i Image) error {
 			return s.String(), false, nil
 		},
 	})
+	if unusable, ok := errors.AsType[*UnusableError](err); ok {
+		return unusable // it says all that the wait would
+	}
+	return err
 }
+
+// Finished tells whether an image's state is that of one that can be used.
+func Finished(status, operation, statusName string) bool {
+	return judge(state{status, operation, statusName}) == ready
+}
+
+// Begun is an image that a run began to make, as far as the run came to know it.
+type Begun struct {
+	No       string // empty: the answer never came
+	Name     string
+	ServerNo string // it is made of
+	Run      string // the run's name, the description of a KVM image whose template has none
+}
+
+// Whose is whether an image is a run's.
+type Whose int
+
+const (
+	Others   Whose = iota
+	Ours           // certainly
+	Doubtful       // it bears the name, and nothing tells who made it
+)
+
+// Whose tells whether i is the image that was begun. By its number, where that is known; else by name and by the server it is
+// made of. Of a KVM image the API does not tell the server: there the description tells, when it is tfbake's.
+func (b Begun) Whose(i Image) Whose {
+	switch {
+	case b.No != "":
+		if i.No == b.No {
+			return Ours
+		}
+		return Others
+	case b.Name == "" || i.Name != b.Name:
+		return Others
+	case i.ServerNo != "" && b.ServerNo != "":
+		if i.ServerNo == b.ServerNo {
+			return Ours
+		}
+		return Others
+	case b.Run != "" && i.Description == b.Run:
+		return Ours
+	case runsName.MatchString(i.Description):
+		return Others
+	}
+	return Doubtful
+}
+
+// runsName is a description by tfbake.
+var runsName = regexp.MustCompile(`^tfb-\d{6}-\d{6}-[a-z0-9]{4}$`)
 
 // Find looks for an image by name: one's own, in the client's region, whatever its state. ncloud.ErrNotFound: there is none.
 func (m *Imager) Find(ctx context.Context, k Kind, name string) (Image, error) {

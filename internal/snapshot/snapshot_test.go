@@ -222,12 +222,12 @@ func TestKinds(t *testing.T) {
 				m, _ = start(t, map[string][]string{k.detail: replies})
 				began := time.Now()
 				err := m.Wait(ctx, img)
-				if _, ok := errors.AsType[*UnusableError](err); !ok || time.Since(began) > time.Second {
+				if _, ok := errors.AsType[*UnusableError](err); !ok || time.Since(began) > 20*time.Second || strings.Contains(err.Error(), "waiting") || strings.Contains(err.Error(), "delete") {
 					t.Errorf("an image that %s: %v after %s", name, err, time.Since(began))
 				}
 			}
 			m, _ = start(t, map[string][]string{k.detail: {image("INIT", "CREAT")}})
-			m.ImageTimeout = 30 * time.Millisecond
+			m.ImageTimeout = time.Second
 			if err := m.Wait(ctx, img); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "INIT/CREAT") {
 				t.Errorf("an image that never ends: %v", err)
 			}
@@ -263,5 +263,33 @@ func TestStartRefused(t *testing.T) {
 	time.AfterFunc(20*time.Millisecond, func() { cancel(errors.New("Ctrl-C")) })
 	if _, err := m.Start(ctx, Request{Kind: VPCServer, ServerNo: "1", Name: "web"}); err == nil || !strings.Contains(err.Error(), "Ctrl-C") {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestWhose(t *testing.T) {
+	t.Parallel()
+	const run, other = "tfb-261122-081500-ab12", "tfb-261122-081600-cd34"
+	known := Begun{No: "7", Name: "web", ServerNo: "1", Run: run}
+	unknown := Begun{Name: "web", ServerNo: "1", Run: run}
+	for _, tt := range []struct {
+		what  string
+		begun Begun
+		image Image
+		want  Whose
+	}{
+		{"the number", known, Image{No: "7", Name: "web"}, Ours},
+		{"another number", known, Image{No: "8", Name: "web", ServerNo: "1", Description: run}, Others},
+		{"another name", unknown, Image{No: "7", Name: "db", ServerNo: "1"}, Others},
+		{"its server", unknown, Image{No: "7", Name: "web", ServerNo: "1"}, Ours},
+		{"another server", unknown, Image{No: "7", Name: "web", ServerNo: "2"}, Others},
+		{"KVM, our description", unknown, Image{No: "7", Name: "web", Description: run}, Ours},
+		{"KVM, another run's", unknown, Image{No: "7", Name: "web", Description: other}, Others},
+		{"KVM, the user's description", unknown, Image{No: "7", Name: "web", Description: "nginx"}, Doubtful},
+		{"our server not known", Begun{Name: "web", Run: run}, Image{No: "7", Name: "web", ServerNo: "2"}, Doubtful},
+		{"nothing known", Begun{Run: run}, Image{No: "7"}, Others},
+	} {
+		if got := tt.begun.Whose(tt.image); got != tt.want {
+			t.Errorf("%s: %v", tt.what, got)
+		}
 	}
 }

@@ -214,7 +214,7 @@ func (a *account) left(name string) (out []string) {
 	return out
 }
 
-func (a *account) sweep(ctx context.Context, f flavour, images ...sweep.HalfImage) {
+func (a *account) sweep(ctx context.Context, f flavour, images ...snapshot.Begun) {
 	a.t.Helper()
 	s := sweep.Sweeper{Client: a.client, Platforms: []config.Platform{f.platform}, Images: images, Patience: 5 * time.Second, Pause: 2 * ms}
 	left, err := s.Sweep(ctx, run)
@@ -270,16 +270,14 @@ func TestBake(t *testing.T) {
 			if err != nil || found.No != img.No {
 				t.Errorf("found %+v, %v", found, err)
 			}
-			a.sweep(ctx, f, sweep.HalfImage{Name: "web"}) // finished, so it must stay
-			if images := a.cloud.Inventory().Images; len(images) != 1 || images[0].No != img.No {
-				t.Errorf("images: %v", images)
+			for _, begun := range []snapshot.Begun{{Name: "web", ServerNo: server, Run: run}, {No: img.No}} { // finished, so it must stay
+				a.sweep(ctx, f, begun)
+				if images := a.cloud.Inventory().Images; len(images) != 1 || images[0].No != img.No {
+					t.Errorf("images: %v", images)
+				}
 			}
 			if n := len(a.left(other)); n != theirs {
 				t.Errorf("of %d things of another run %d are left", theirs, n)
-			}
-			a.sweep(ctx, f, sweep.HalfImage{No: img.No}) // not wanted any more
-			if images := a.cloud.Inventory().Images; len(images) != 0 {
-				t.Errorf("images: %v", images)
 			}
 		})
 	}
@@ -357,10 +355,15 @@ func TestSweepAnyTime(t *testing.T) {
 			if err := m.Stop(ctx, f.platform, server); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := m.Start(ctx, snapshot.Request{Kind: kind, ServerNo: server, Name: "web"}); err != nil {
+			if _, err := m.Start(ctx, snapshot.Request{Kind: kind, ServerNo: server, Name: "web", Description: run}); err != nil {
 				t.Fatal(err)
 			}
-			a.sweep(ctx, f, sweep.HalfImage{Name: "web"})
+			a.sweep(ctx, f, snapshot.Begun{Name: "web", ServerNo: server, Run: run})
+			for _, i := range a.cloud.Inventory().Images {
+				if i.Status != "CREAT" || i.Operation != "NULL" {
+					t.Errorf("half an image is left: %v", i)
+				}
+			}
 		})
 	}
 }
@@ -457,12 +460,32 @@ func (a *account) bake(f flavour, when string) (hits int) {
 		}
 	}
 	a.sweep(ctx, f)
-	a.sweep(ctx, f, sweep.HalfImage{No: img.No})
+	a.deleteImage(ctx, f, img.No)
 	for _, s := range a.cloud.Faults() {
 		hits += s.Hits
 	}
 	a.cloud.ClearFaults()
 	return hits
+}
+
+// deleteImage deletes a finished image, which no sweep does.
+func (a *account) deleteImage(ctx context.Context, f flavour, no string) {
+	a.t.Helper()
+	remove := map[string]func(context.Context, string) error{"": a.client.Classic.DeleteMemberServerImages,
+		config.XEN: a.client.VPC.DeleteMemberServerImageInstances, config.KVM: a.client.VPC.DeleteServerImage}[f.hypervisor]
+	err := a.client.Wait(ctx, ncloud.WaitFor{What: "image " + no + " to be gone", Timeout: 10 * time.Second, Poll: func(ctx context.Context) (string, bool, error) {
+		if len(a.cloud.Inventory().Images) == 0 {
+			return "", true, nil
+		}
+		err := remove(ctx, no)
+		if ncloud.IsState(err) || ncloud.IsNotFound(err) {
+			err = nil
+		}
+		return "", false, err
+	}})
+	if err != nil {
+		a.t.Error(err)
+	}
 }
 
 // TestSweepSays tells what cannot be deleted and why.
@@ -473,8 +496,13 @@ func TestSweepSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.cloud.Inject(localcloud.Fault{Action: "deleteAccessControlGroup", Kind: localcloud.Business, Status: 400, Code: "1007999", Message: "something in the way"})
-	s := sweep.Sweeper{Client: a.client, Patience: 300 * ms, Pause: 2 * ms, Platforms: []config.Platform{config.VPC}}
+	var said strings.Builder
+	s := sweep.Sweeper{Client: a.client, Patience: 300 * ms, Pause: 2 * ms, Platforms: []config.Platform{config.VPC}, Every: 20 * ms,
+		Log: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }}
 	left, err := s.Sweep(ctx, run)
+	if !strings.Contains(said.String(), "waiting for access control group "+run+"-acg") || !strings.Contains(said.String(), "something in the way") || !strings.Contains(said.String(), "giving up after 300ms") {
+		t.Errorf("while it waited it said only:\n%s", said.String())
+	}
 	if err != nil || len(left) != 1 || left[0].Kind != sweep.ACG || !strings.Contains(left[0].String(), "something in the way") {
 		t.Errorf("%v, %v", left, err)
 	}

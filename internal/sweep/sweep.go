@@ -17,6 +17,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/ncloud"
+	"github.com/tfbake/tfbake/internal/snapshot"
 )
 
 // Kind is what a resource is.
@@ -51,6 +52,7 @@ type Resource struct {
 	protected         bool
 	created           time.Time // by the cloud's clock; zero: not told, as of network interfaces and VPC's ACGs
 	image             imageAPI
+	spared            string // why it stays; empty: it goes
 }
 
 func (r Resource) String() string {
@@ -63,6 +65,9 @@ func (r Resource) String() string {
 	}
 	if r.foreign {
 		s += ", which is not the run's and stays"
+	}
+	if r.spared != "" {
+		s += " " + r.spared
 	}
 	if r.Error != "" {
 		s += ": " + r.Error
@@ -81,16 +86,13 @@ const (
 	vpcServer
 )
 
-// HalfImage names an image whose making may have been cut off. With a number it is deleted whatever its state: the
-// caller knows that it is not wanted. By name alone it is deleted only while it is unfinished, so that a finished image
-// of that name, which may be somebody's, is never touched.
-type HalfImage struct{ No, Name string }
-
 // Sweeper sweeps one region.
 type Sweeper struct {
 	Client    *ncloud.Client
 	Platforms []config.Platform // where to look; empty: both
-	Images    []HalfImage
+	// Images are those that the run began and did not see to their end. What is certainly the run's and failed, or is not yet
+	// finished, is deleted; what is finished stays, and what may be somebody else's: see Spared.
+	Images []snapshot.Begun
 	// Except holds numbers of resources to leave alone: what terraform's state knows, and terraform will destroy itself.
 	Except []string
 	// Disks holds the numbers of disks that came with a server of the run, as noted by an earlier sweep: once detached,
@@ -104,7 +106,13 @@ type Sweeper struct {
 	Patience time.Duration
 	Pause    time.Duration                    // between looks, at first; it grows to 5 s; 200 ms
 	Log      func(format string, args ...any) // told what is deleted; may be nil
+	Every    time.Duration                    // between words on what is waited for; 15 s
+
+	spared []Resource
 }
+
+// Spared returns the images of the run's image name that stay, as of the last List or Sweep.
+func (s *Sweeper) Spared() []Resource { return s.spared }
 
 // Owned tells whether a name is a run's: the run's own name, or the name, a dash and more. "tfb-1-a" owns "tfb-1-a-nic", not
 // "tfb-1-ab".
@@ -130,7 +138,7 @@ func RunOf(text string) string {
 	return ""
 }
 
-// List returns everything that bears the run's name, and its half-made images.
+// List returns everything that bears the run's name, and its unfinished images.
 func (s *Sweeper) List(ctx context.Context, run string) ([]Resource, error) {
 	if RunOf(run) != run || run == "" {
 		return nil, fmt.Errorf("%q is not a run's name (tfb-yymmdd-hhmmss-xxxx): refusing to look for what to delete", run)
@@ -172,7 +180,13 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 		told    = map[string]string{}
 		settled bool
 		pause   = shortest
+		lastly  = time.Now() // something was said
 	)
+	say := func(format string, args ...any) {
+		if lastly = time.Now(); s.Log != nil {
+			s.Log(format, args...)
+		}
+	}
 	for {
 		now, err := s.List(ctx, run)
 		if ncloud.IsTransient(err) && time.Since(moved) < patience && sleep(ctx, pause) == nil {
@@ -183,6 +197,12 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 			return annotate(left, reasons), fmt.Errorf("what is left of %s is not known: %w", run, err)
 		}
 		left = now
+		for _, r := range s.spared {
+			if told[r.key()] != r.spared {
+				told[r.key()] = r.spared
+				say("%s", r)
+			}
+		}
 		if len(left) == 0 {
 			if settled || s.Settle == 0 {
 				return nil, nil
@@ -197,15 +217,17 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 			before, moved, pause = picture, time.Now(), shortest
 		}
 		hopeless := true
+		var awaited []string
 		for _, r := range left {
 			act := next(r, left)
 			if act == wait {
 				hopeless = false
+				awaited = append(awaited, r.String())
 				continue
 			}
-			if step := string(act) + " " + r.String(); s.Log != nil && told[r.key()] != step {
+			if step := string(act) + " " + r.String(); told[r.key()] != step {
 				told[r.key()] = step // what is refused for now is tried again without a word
-				s.Log("%s", step)
+				say("%s", step)
 			}
 			err := s.do(ctx, act, r)
 			switch {
@@ -216,17 +238,34 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 				return annotate(left, reasons), context.Cause(ctx)
 			default:
 				reasons[r.key()] = err
+				awaited = append(awaited, fmt.Sprintf("%s (%s)", r, err))
 				hopeless = hopeless && ncloud.IsAuth(err) // every other refusal may pass
 			}
 		}
 		if hopeless || time.Since(moved) > patience {
 			return annotate(left, reasons), nil
 		}
+		if time.Since(lastly) >= cmp.Or(s.Every, 15*time.Second) {
+			if len(awaited) == 0 { // all of it was asked for a moment ago
+				for _, r := range left {
+					awaited = append(awaited, r.String())
+				}
+			}
+			say("waiting for %s: no change for %s, giving up after %s", some(awaited), time.Since(moved).Round(time.Second), patience)
+		}
 		if sleep(ctx, pause) != nil {
 			return annotate(left, reasons), context.Cause(ctx)
 		}
 		pause = min(pause*3/2, 5*time.Second)
 	}
+}
+
+// some lists at most three.
+func some(of []string) string {
+	if more := len(of) - 3; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(of[:3], ", "), more)
+	}
+	return strings.Join(of, ", ")
 }
 
 func annotate(left []Resource, reasons map[string]error) []Resource {
@@ -408,6 +447,7 @@ func (s *Sweeper) list(ctx context.Context, owned, ownedText func(string) bool) 
 	if len(platforms) == 0 {
 		platforms = []config.Platform{config.Classic, config.VPC}
 	}
+	s.spared = nil
 	var out []Resource
 	var errs []error
 	for _, p := range platforms {
@@ -452,6 +492,12 @@ func (s *Sweeper) listPlatform(ctx context.Context, p config.Platform, owned, ow
 		out[i].Platform = p
 		out[i].State = strings.Trim(out[i].status+"/"+out[i].operation, "/")
 	}
+	out = slices.DeleteFunc(out, func(r Resource) bool {
+		if r.spared != "" {
+			s.spared = append(s.spared, r)
+		}
+		return r.spared != ""
+	})
 	return out, err
 }
 
@@ -468,14 +514,29 @@ func gather[T any](list []T, err error, one func(T) (Resource, bool)) ([]Resourc
 	return out, err
 }
 
-// half tells whether an image is one of those that were cut off.
-func (s *Sweeper) half(no, name, status, statusName string) bool {
-	return slices.ContainsFunc(s.Images, func(h HalfImage) bool {
-		if h.No != "" {
-			return h.No == no
+// Reasons for an image to stay.
+const (
+	finished = "is finished and stays"
+	doubtful = "bears the name of the run's image, and nothing tells whether the run made it: it stays"
+)
+
+// half tells whether an image is to be looked at: r is what it is, of what it is made of.
+func (s *Sweeper) half(r Resource, of snapshot.Image, statusName string) (Resource, bool) {
+	ready := snapshot.Finished(r.status, r.operation, statusName)
+	for _, begun := range s.Images {
+		switch begun.Whose(of) {
+		case snapshot.Ours:
+			if r.spared = ""; ready {
+				r.spared = finished
+			}
+			return r, true
+		case snapshot.Doubtful:
+			if !ready { // a finished one is anybody's
+				r.spared = doubtful
+			}
 		}
-		return h.Name == name && (status == "INIT" || status == "CREFL" || statusName == "createFailed" || statusName == "creating")
-	})
+	}
+	return r, r.spared != ""
 }
 
 func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
@@ -528,7 +589,8 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 			func(ctx context.Context) ([]Resource, error) {
 				l, err := v.GetServerImageList(ctx, ncloud.ServerImageFilter{Types: []string{"SELF"}})
 				return gather(l, err, func(i ncloud.ServerImage) (Resource, bool) {
-					return Resource{Kind: Image, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, image: vpcServer}, s.half(i.No, i.Name, i.Status, i.StatusName)
+					return s.half(Resource{Kind: Image, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, image: vpcServer},
+						snapshot.Image{No: i.No, Name: i.Name, Description: i.Description}, i.StatusName)
 				})
 			},
 		}, qs...)
@@ -540,7 +602,7 @@ func (s *Sweeper) vpcQuestions(owned, ownedText func(string) bool) []question {
 func (s *Sweeper) vpcSnapshots(owned func(string) bool) question {
 	return func(ctx context.Context) ([]Resource, error) {
 		l, err := s.Client.VPC.GetBlockStorageSnapshotInstanceList(ctx, ncloud.SnapshotFilter{})
-		found, err := gather(l, err, snapshot(owned))
+		found, err := gather(l, err, diskSnapshot(owned))
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
@@ -578,7 +640,7 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 			if ncloud.IsUnknownAction(err) { // a cloud without Classic snapshots has none of ours
 				err = nil
 			}
-			return gather(l, err, snapshot(owned))
+			return gather(l, err, diskSnapshot(owned))
 		},
 		func(ctx context.Context) ([]Resource, error) {
 			l, err := c.GetLoginKeyList(ctx, "")
@@ -596,7 +658,8 @@ func (s *Sweeper) classicQuestions(owned, ownedText func(string) bool) []questio
 
 func (s *Sweeper) member(api imageAPI) func(ncloud.MemberImage) (Resource, bool) {
 	return func(i ncloud.MemberImage) (Resource, bool) {
-		return Resource{Kind: Image, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, image: api}, s.half(i.No, i.Name, i.Status, i.StatusName)
+		return s.half(Resource{Kind: Image, No: i.No, Name: i.Name, status: i.Status, operation: i.Operation, image: api},
+			snapshot.Image{No: i.No, Name: i.Name, Description: i.Description, ServerNo: i.OriginalServerNo}, i.StatusName)
 	}
 }
 
@@ -656,7 +719,7 @@ func date(s string) time.Time {
 	return t
 }
 
-func snapshot(owned func(string) bool) func(ncloud.Snapshot) (Resource, bool) {
+func diskSnapshot(owned func(string) bool) func(ncloud.Snapshot) (Resource, bool) {
 	return func(s ncloud.Snapshot) (Resource, bool) {
 		return Resource{Kind: Snapshot, No: s.No, Name: s.Name, status: s.Status, operation: s.Operation, created: date(s.CreateDate)}, owned(s.Name)
 	}

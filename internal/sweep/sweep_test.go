@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/snapshot"
 )
 
 const run = "tfb-261122-081500-ab12"
@@ -103,16 +104,32 @@ func TestNext(t *testing.T) {
 
 func TestHalf(t *testing.T) {
 	t.Parallel()
-	s := &Sweeper{Images: []HalfImage{{Name: "web"}, {No: "7", Name: "db"}}}
+	s := &Sweeper{Images: []snapshot.Begun{{Name: "web", ServerNo: "1", Run: run}, {No: "7", Name: "db"}}}
 	for _, tt := range []struct {
-		no, name, status string
-		want             bool
+		no, name, server, description, status, operation string
+
+		want   bool
+		spared string
 	}{
-		{"1", "web", "INIT", true}, {"1", "web", "CREFL", true}, {"1", "web", "CREAT", false}, {"1", "other", "INIT", false},
-		{"7", "db", "CREAT", true}, {"8", "db", "INIT", false},
+		{"1", "web", "1", "", "INIT", "CREAT", true, ""},
+		{"1", "web", "1", "", "CREFL", "NULL", true, ""},
+		{"1", "web", "1", "", "CREAT", "NULL", true, finished},
+		{"1", "web", "1", "", "CREAT", "TERMT", true, ""},
+		{"1", "web", "2", "", "INIT", "CREAT", false, ""}, // another run's, which bakes the same name
+		{"1", "web", "", run, "INIT", "CREAT", true, ""},
+		{"1", "web", "", run, "CREAT", "NULL", true, finished},
+		{"1", "web", "", "tfb-261122-081500-ab13", "INIT", "CREAT", false, ""},
+		{"1", "web", "", "nginx", "INIT", "CREAT", true, doubtful},
+		{"1", "web", "", "nginx", "CREAT", "NULL", false, ""},
+		{"1", "other", "1", "", "INIT", "CREAT", false, ""},
+		{"7", "db", "2", "", "INIT", "CREAT", true, ""},
+		{"7", "db", "2", "", "CREAT", "NULL", true, finished},
+		{"8", "db", "2", "", "INIT", "CREAT", false, ""},
 	} {
-		if got := s.half(tt.no, tt.name, tt.status, ""); got != tt.want {
-			t.Errorf("%+v: %v", tt, got)
+		got, listed := s.half(Resource{No: tt.no, status: tt.status, operation: tt.operation},
+			snapshot.Image{No: tt.no, Name: tt.name, ServerNo: tt.server, Description: tt.description}, "")
+		if listed != tt.want || got.spared != tt.spared {
+			t.Errorf("%+v: %v %q", tt, listed, got.spared)
 		}
 	}
 }
