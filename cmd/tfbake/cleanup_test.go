@@ -325,3 +325,32 @@ func TestWhoseImageIsFound(t *testing.T) {
 		})
 	}
 }
+
+// Run 1 never got its image, run 2 baked one of that name: run 1 does not take it for its own, neither to go on with nor to
+// delete.
+func TestAnotherRunsImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	t.Parallel()
+	v := newVictim(t, `{"builders":[{"type":"ncloud","region":"KR","server_image_number":"23214590","server_spec_code":"s2-g3","communicator":"none","server_image_name":"killed"}]}`)
+	if _, err := v.cloud.Inject(localcloud.Fault{Action: "createServerImage", Kind: localcloud.Business, Status: 400, Code: "1300001", Message: "not today"}); err != nil {
+		t.Fatal(err)
+	}
+	if r := v.tfbake("run", "-on-error=abort", "bake.json"); r.code != exitImage || strings.Count(r.stderr, "not today") != 1 || !strings.HasSuffix(r.stderr, " is still there, and may cost money\n") {
+		t.Fatalf("run 1: %d\n%s", r.code, r.stderr)
+	}
+	v.cloud.ClearFaults()
+	one := v.onlyRun()
+	v.run("run", "bake.json")
+	second := v.finished()
+	r := v.tfbake("resume", one)
+	if r.code != exitImage || r.stdout != "" || !strings.Contains(r.stderr, "another run has made it since") {
+		t.Errorf("resume: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	v.says(exitOK, "0 resources left", []string{"cleanup", one})
+	v.expectNothing(second...)
+	if len(second) != 1 || len(v.cloud.Inventory().Images) != 1 {
+		t.Errorf("images: %v", v.cloud.Inventory().Images)
+	}
+}

@@ -26,7 +26,7 @@ func (a *app) startLocal(ctx context.Context, dir string) (*localcloud.Cloud, er
 	}
 	cloud, err := localcloud.Start(ctx, localcloud.Options{Dir: dir})
 	if err != nil {
-		return nil, fmt.Errorf("start the simulated cloud: %w", err)
+		return nil, err
 	}
 	return cloud, nil
 }
@@ -69,7 +69,7 @@ func localServe(ctx context.Context, a *app, args []string) error {
 	// A signal must end the serving, not the cloud: Close below keeps the servers for the next start.
 	cloud, err := localcloud.Start(context.WithoutCancel(ctx), o)
 	if err != nil {
-		return fmt.Errorf("start the simulated cloud: %w", err)
+		return err
 	}
 	access, secret := cloud.Credentials()
 	fmt.Fprintf(a.stdout, "export NCLOUD_API_GW=%s\nexport NCLOUD_ACCESS_KEY=%s\nexport NCLOUD_SECRET_KEY=%s\nexport NCLOUD_REGION=%s\n",
@@ -111,13 +111,17 @@ func localReset(ctx context.Context, a *app, args []string) error {
 		return failWith(exitUsage, fmt.Errorf("%s holds no simulated cloud: nothing was deleted", *dir))
 	}
 	cloud, err := a.startLocal(ctx, *dir) // takes the lock: nobody else is using it
+	if used, ok := errors.AsType[*localcloud.InUseError](err); ok {
+		return fmt.Errorf("nothing was deleted: %w", used)
+	}
 	if err != nil {
 		return err
 	}
-	if err := cloud.Close(); err != nil {
+	if err := errors.Join(cloud.Close(), os.RemoveAll(*dir)); err != nil {
 		return err
 	}
-	return os.RemoveAll(*dir)
+	fmt.Fprintf(a.stderr, "deleted the simulated cloud in %s, with its servers and images\n", *dir)
+	return nil
 }
 
 // remoteInventory prints the inventory of a cloud that another process runs.
