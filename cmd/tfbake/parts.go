@@ -204,21 +204,22 @@ type sweeper struct {
 }
 
 func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
-	return s.sweep(ctx, name, unfinishedImages)
+	return s.sweep(ctx, name)
 }
 
 func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
 	s.Except = append([]string{name + bake.KeySuffix}, known...)
-	return s.sweep(ctx, name, func(journal.Record) []snapshot.Begun { return nil })
+	return s.sweep(ctx, name)
 }
 
-// sweep sweeps with what the journal knows; images chooses the unfinished ones to sweep along.
-func (s sweeper) sweep(ctx context.Context, name string, images func(journal.Record) []snapshot.Begun) ([]string, error) {
+// sweep sweeps with what the journal knows. An unfinished image goes with the strays: terraform would wait for the server until
+// the image is finished.
+func (s sweeper) sweep(ctx context.Context, name string) ([]string, error) {
 	rec, err := journal.Read(s.run.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s.Images, s.Disks = images(rec), rec.Disks()
+	s.Images, s.Disks = unfinishedImages(rec), rec.Disks()
 	s.Note = func(no string) error { return s.run.Done(journal.Disk, map[string]string{"disk_no": no}) }
 	left, err := s.Sweeper.Sweep(ctx, name)
 	out := make([]string, 0, len(left))

@@ -198,7 +198,7 @@ func (s *Sweeper) Sweep(ctx context.Context, run string) (left []Resource, err e
 		}
 		left = now
 		for _, r := range s.spared {
-			if told[r.key()] != r.spared {
+			if told[r.key()] != r.spared && len(s.Except) == 0 { // with exceptions, another sweep follows
 				told[r.key()] = r.spared
 				say("%s", r)
 			}
