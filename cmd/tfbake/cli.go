@@ -339,6 +339,7 @@ func (a *app) signals() (ctx, hard context.Context, stop func()) {
 					continue
 				}
 				a.notice.Load().story.Error("%s again: stopping at once", signalName(s))
+				signal.Stop(ch) // a third one ends the process
 				cancelHard(&interrupted{s})
 				return
 			case <-done:

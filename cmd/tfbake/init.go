@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/tfbake/tfbake/internal/config"
+	"github.com/tfbake/tfbake/internal/tempdir"
 	"github.com/tfbake/tfbake/internal/terraform"
 )
 
@@ -101,11 +102,11 @@ func (a *app) fetchProvider(ctx context.Context, bin terraform.Binary, p config.
 		}
 	}
 	before := cachedProviders(cache, bin.Tofu, p)
-	work, err := os.MkdirTemp("", "tfbake-init-*")
+	work, remove, err := tempdir.Make()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer remove()
 	root := fmt.Sprintf("terraform {\n  required_providers {\n    ncloud = {\n      source  = \"NaverCloudPlatform/ncloud\"\n      version = %q\n    }\n  }\n}\n", providerVersions[p])
 	if err := os.WriteFile(filepath.Join(work, "main.tf"), []byte(root), 0o600); err != nil {
 		return err

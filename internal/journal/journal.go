@@ -88,7 +88,6 @@ const (
 	Image     = "image"
 	ImageWait = "image-wait"
 	Share     = "image-share"
-	Post      = "post-process"
 	Destroy   = "terraform-destroy"
 	StartOver = "start-over" // everything is removed, to be created anew: what was done before it counts no more
 	Disk      = "disk"       // a disk that came with the server and is the run's, though it does not bear its name

@@ -380,14 +380,9 @@ func (s *state) save(dir string) error {
 	if err != nil {
 		return err
 	}
+	// Not synced: it is written at every change, and only a simulation.
 	tmp := filepath.Join(dir, "state.json.tmp")
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	// Synced, so that after a power cut the name is not that of an empty file.
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(tmp, filepath.Join(dir, "state.json"))

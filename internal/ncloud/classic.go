@@ -212,7 +212,7 @@ func (a *ClassicService) DisassociatePublicIpFromServerInstance(ctx context.Cont
 		is(a.GetPublicIpInstanceDetail, no, func(p PublicIP) bool { return p.ServerNo == "" || p.Operation == "DISUS" }))
 }
 
-// DeletePublicIpInstances gives a disassociated public IP back.
+// DeletePublicIpInstance (deletePublicIpInstances) gives a disassociated public IP back.
 func (a *ClassicService) DeletePublicIpInstance(ctx context.Context, no string) error {
 	return change(ctx, a.c, "public IP "+no, (*csv).DeletePublicIpInstances, server.DeletePublicIpInstancesRequest{PublicIpInstanceNoList: opts([]string{no})},
 		goneOr(a.GetPublicIpInstanceDetail, no, func(p PublicIP) bool { return p.Status == "TERMT" || p.Operation == "TERMT" }))

@@ -570,7 +570,7 @@ func (a *VPCService) GetLoginKeyList(ctx context.Context, name string) ([]LoginK
 		func(r *vserver.GetLoginKeyListResponse) []*vserver.LoginKey { return r.LoginKeyList }, vpcLoginKey)
 }
 
-// DeleteLoginKeys deletes a login key.
+// DeleteLoginKey deletes a login key (deleteLoginKeys).
 func (a *VPCService) DeleteLoginKey(ctx context.Context, name string) error {
 	return change(ctx, a.c, "login key "+name, (*vsv).DeleteLoginKeys, vserver.DeleteLoginKeysRequest{KeyNameList: opts([]string{name})},
 		keyGone(a.GetLoginKeyList, name))

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/tfbake/tfbake/internal/tempdir"
 )
 
 // The plugin handshake of Terraform's providers. The cookie is no secret: it tells a person who starts a plugin by hand that
@@ -132,21 +134,23 @@ func listen(runDir string) (l net.Listener, remove func(), err error) {
 			return l, remove, nil
 		}
 	}
-	var errs []error
-	for _, base := range []string{"", "/tmp"} {
-		dir, err := os.MkdirTemp(base, "tfbake-") // 0700
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		l, err := net.Listen("unix", filepath.Join(dir, "p"))
-		if err == nil {
-			return l, func() { os.RemoveAll(dir) }, nil
-		}
-		errs = append(errs, err)
-		os.RemoveAll(dir)
+	dir, removeDir, err := tempdir.Make()
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, nil, errors.Join(errs...)
+	if l, err = net.Listen("unix", filepath.Join(dir, "p")); err == nil {
+		return l, removeDir, nil
+	}
+	removeDir()
+	short, shortErr := os.MkdirTemp("/tmp", "tfbake-") // the last resort, where TMPDIR is long, too
+	if shortErr != nil {
+		return nil, nil, errors.Join(err, shortErr)
+	}
+	if l, shortErr = net.Listen("unix", filepath.Join(short, "p")); shortErr != nil {
+		os.RemoveAll(short)
+		return nil, nil, errors.Join(err, shortErr)
+	}
+	return l, func() { os.RemoveAll(short) }, nil
 }
 
 // private tells whether dir is this user's alone.

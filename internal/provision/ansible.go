@@ -17,6 +17,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/hostcmd"
+	"github.com/tfbake/tfbake/internal/tempdir"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -31,11 +32,11 @@ func (r stepRun) ansible(ctx context.Context, p *config.Ansible) error {
 	if _, err := exec.LookPath(command); err != nil {
 		return fmt.Errorf("%w; install ansible on this machine (the server needs python only), or set command to its path", err)
 	}
-	dir, err := os.MkdirTemp("", "tfbake-ansible-")
+	dir, remove, err := tempdir.Make()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	a := ansibleRun{stepRun: r, p: p, dir: dir}
 
 	if p.GalaxyFile != "" {

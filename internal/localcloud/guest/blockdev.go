@@ -275,6 +275,9 @@ func (g *Guest) change(d device, f func(*diskLayout) error) error {
 	g.diskMu.Lock()
 	err := func() error {
 		b := d.disk
+		if !slices.Contains(g.disks, b) {
+			return errors.New("no such device") // detached since it was looked up
+		}
 		for n := range b.open {
 			if d.n == 0 || n == d.n {
 				return errMounted
