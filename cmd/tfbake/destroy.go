@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,10 +85,7 @@ func (c *cleaner) destroy(ctx context.Context, run *journal.Run, rec journal.Rec
 	if err := a.sameAccountAs(ctx, client, rec, o.sameAccount); err != nil {
 		return failWith(exitLeftovers, err)
 	}
-	m := maker{app: a, target: t, provider: o.provider}
-	if m.provider == "" {
-		m.provider = facts.Provider
-	}
+	m := maker{app: a, target: t, provider: cmp.Or(o.provider, facts.Provider)}
 	story.Say("destroying run %s (image %q, started %s)", facts.RunID, facts.ImageName, facts.Started.Local().Format(time.DateTime))
 
 	settle := time.Duration(0)
@@ -182,7 +180,7 @@ func (m maker) infraOfRun(ctx context.Context, run *journal.Run, client *ncloud.
 		return nil, nothing, err
 	}
 	m.terraform = bin
-	infra, stop, err := m.infra(ctx, run, config.Platform(run.Facts.Platform), client, story, nil)
+	infra, stop, err := m.infra(run, config.Platform(run.Facts.Platform), client, story, nil)
 	if err != nil {
 		return nil, nothing, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // infra makes terraform for a run directory. stop ends the embedded provider, where that is used.
-func (m maker) infra(ctx context.Context, run *journal.Run, p config.Platform, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (*terraform.Terraform, func(), error) {
+func (m maker) infra(run *journal.Run, p config.Platform, client *ncloud.Client, story *ui.Story, locate func(terraform.Diagnostic) string) (*terraform.Terraform, func(), error) {
 	opts := terraform.Options{Binary: m.terraform, Dir: run.Dir, Log: story, Locate: locate, Clock: clockCheck(client), Workspace: workspaceOf(run.Facts)}
 	stop := func() {}
 	if m.provider == embeddedProvider {

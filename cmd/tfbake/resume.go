@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -120,13 +121,9 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 			return err
 		}
 	}
-	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: facts.UUID}
-	m.hold, m.lost = r.hold, cancel
-	if m.provider == "" {
-		m.provider = facts.Provider
-	}
+	m := maker{app: a, target: t, terraform: bin, provider: cmp.Or(o.provider, facts.Provider), runUUID: facts.UUID, hold: r.hold, lost: cancel}
 	baker := m.baker(build, tmpl, o, story)
-	baker.Parts = m.partsFor(build, func() *ncloud.Client { return client }, story)
+	baker.Parts = m.parts(build, func() *ncloud.Client { return client }, story)
 	baker.Time = client.Time
 	baker.From, baker.ProvisionOnly = from, o.provisionOnly
 	res, err := baker.Resume(ctx, build, run, rec)

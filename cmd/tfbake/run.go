@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,9 +15,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/bake"
 	"github.com/tfbake/tfbake/internal/config"
-	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ncloud"
-	"github.com/tfbake/tfbake/internal/render"
 	"github.com/tfbake/tfbake/internal/terraform"
 	"github.com/tfbake/tfbake/internal/ui"
 )
@@ -162,10 +161,7 @@ func (a *app) run(ctx context.Context, tmpl *config.Template, o runFlags, cloud 
 	if err != nil {
 		return err
 	}
-	m := maker{app: a, target: t, terraform: bin, provider: o.provider, runUUID: uuid.NewString(), force: o.force, pause: a.pauser(o.debug)}
-	if m.provider == "" {
-		m.provider = t.provider
-	}
+	m := maker{app: a, target: t, terraform: bin, provider: cmp.Or(o.provider, t.provider), runUUID: uuid.NewString(), force: o.force, pause: a.pauser(o.debug)}
 	if m.backend, err = a.backendOf(tmpl, o.cloudFlags); err != nil {
 		return err
 	}
@@ -210,75 +206,13 @@ func (m maker) bake(ctx context.Context, tmpl *config.Template, b *config.Build,
 	if m.target.localDir == "" {
 		baker.Account = func(runID string) string { return accountOf(ctx, check.client, runID) }
 	}
-	baker.Parts = m.partsFor(b, func() *ncloud.Client { return check.client }, story)
+	baker.Parts = m.parts(b, func() *ncloud.Client { return check.client }, story)
 	res, err := baker.Run(ctx, b)
 	if err != nil && !res.Told && len(tmpl.Builds) > 1 {
 		story.Error("%s", err) // now: the last word is for what the others have left
 		res.Told = true
 	}
 	return outcome{res, err, b.Communicator.Type}
-}
-
-// baker makes all of a build's baker that needs no client.
-func (m maker) baker(b *config.Build, tmpl *config.Template, o runFlags, story *ui.Story) *bake.Baker {
-	a := m.app
-	facts := journal.Facts{Version: toolVersion(), Template: tmpl.Path, Build: b.Name, Provider: m.provider, UUID: m.runUUID, LoadedAt: a.loadedAt,
-		Terraform: m.terraform.Path, Endpoint: m.target.endpointForLater(), LocalDir: m.target.localDir,
-		Backend: encodeBackend(m.backend)}
-	if tmpl.Path != "-" {
-		facts.Template, _ = filepath.Abs(tmpl.Path)
-		facts.TemplateDigest, _ = templateDigest(facts.Template) // it was read a moment ago; without one the run cannot be resumed
-	}
-	return &bake.Baker{
-		PostProcessor: postProcessor{m, b, story},
-		Story:         story,
-		RunsDir:       a.runsDir,
-		Facts:         facts,
-		Redact:        a.redact.String,
-		OnError:       o.applyOnError(b),
-		Keep:          o.keep,
-		KeepFor:       o.keepFor,
-		KeepDir:       o.keepDir,
-		Hard:          a.hard,
-		Asker:         a.choose,
-		ApplyRetries:  applyRetries(m.provider),
-	}
-}
-
-// partsFor returns the function that makes the means of a run, once its client is known.
-func (m maker) partsFor(b *config.Build, client func() *ncloud.Client, story *ui.Story) func(context.Context, *journal.Run, config.Resolved) (bake.Parts, error) {
-	return func(ctx context.Context, run *journal.Run, plan config.Resolved) (bake.Parts, error) {
-		p, err := m.parts(ctx, run, plan, client(), story, locator(b, plan))
-		if err == nil {
-			p.Provisioner = provisioner{m, b, plan, client(), story}
-			p = m.pause.around(p, story)
-			var shareErr error
-			if p, shareErr = m.share(ctx, run, p, story); shareErr != nil {
-				p.Close()
-				return bake.Parts{}, shareErr
-			}
-		}
-		return p, err
-	}
-}
-
-// locator names the place in the template that a terraform error is about.
-func locator(b *config.Build, plan config.Resolved) func(terraform.Diagnostic) string {
-	return func(d terraform.Diagnostic) string {
-		key := render.TemplateKey(plan, d.Address, d.Attribute, d.Summary+"\n"+d.Detail)
-		if key == "" || !b.Source.Has(key) {
-			return ""
-		}
-		r := b.Source.Range(key)
-		return fmt.Sprintf("%s:%d:%d: %s", r.Filename, r.Start.Line, r.Start.Column, key)
-	}
-}
-
-func applyRetries(provider string) int {
-	if provider == officialProvider {
-		return 3
-	}
-	return 0
 }
 
 func (a *app) findTerraform(ctx context.Context, path string) (terraform.Binary, error) {
