@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func init() { watchFor = 50 * time.Millisecond }
+func init() { watchFor, noteLockFor = 50*time.Millisecond, 10*time.Second }
 
 // TestClocksOfTwoMachines: whether another machine lives is not told by comparing its clock with ours: it may be wrong by any
 // amount, in either direction. One that renews its note is left alone; one that does not is dead.

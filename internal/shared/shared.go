@@ -54,6 +54,9 @@ const (
 // watchFor is how long an owner is watched before it counts as dead: two beats. A variable for tests.
 var watchFor = 2*beatEvery + 5*time.Second
 
+// noteLockFor is how long the lock of a note is watched before it counts as a dead one's. A variable for tests.
+var noteLockFor = callTimeout
+
 // Files of a run directory that travel with the note.
 var files = []string{"plan.json", "login-key.sealed"}
 
@@ -362,10 +365,12 @@ func (h *Hold) claim(ctx context.Context, o ClaimOptions) (err error) {
 }
 
 // pushOver is push for a note whose lock may be a dead one's, killed while it wrote: where locks are files or rows they stay.
-// Nobody holds a note's lock longer than callTimeout.
+// Nobody holds a note's lock longer than callTimeout: one that is watched for that long is a dead one's. How old it says it is
+// tells nothing, for clocks may be wrong.
 func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
 	var first terraform.Lock
-	began := time.Now()
+	start := time.Now()
+	began := start // of first
 	for {
 		err := h.push(ctx, at)
 		lock, locked := terraform.LockOf(err)
@@ -374,9 +379,12 @@ func (h *Hold) pushOver(ctx context.Context, at stamp, o ClaimOptions) error {
 		}
 		if first.ID != lock.ID {
 			first, began = lock, time.Now()
-			o.Say("somebody is writing the note of run %s; waiting, at most %s", h.run, callTimeout)
+			o.Say("somebody is writing the note of run %s; waiting, at most %s", h.run, noteLockFor)
 		}
-		if !o.Unlock && time.Since(began) < callTimeout && (lock.Created.IsZero() || clock.Now().Sub(lock.Created) < deadAfter) {
+		if !o.Unlock && time.Since(began) < noteLockFor {
+			if time.Since(start) > 3*noteLockFor {
+				return err // the living take turns
+			}
 			continue
 		}
 		o.Say("breaking the lock that a dead tfbake left on its note of run %s: lock %s", h.run, lock.ID)
@@ -551,11 +559,12 @@ func (h *Hold) Bind(ctx context.Context, run *journal.Run, lost func(error)) err
 	dir = filepath.Join(dir, workDir)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.remove()
-	h.work, h.lost = dir, lost
-	if h.tf, err = h.store.open(ctx, dir, h.run, false); err != nil {
-		return err
+	tf, err := h.store.open(ctx, dir, h.run, false)
+	if err != nil {
+		return err // Release gives the run up from the temporary directory
 	}
+	h.remove()
+	h.work, h.lost, h.tf = dir, lost, tf
 	h.begin(run)
 	return nil
 }
@@ -610,12 +619,7 @@ func (h *Hold) told(dir string, e journal.Entry) error {
 	switch {
 	case e.Step == journal.End && e.Data["left"] == "0":
 		// Nothing is left to look after, by the API's word.
-		err := h.delete()
-		for try := 1; err != nil && try < 3 && h.store.base().Err() == nil; try++ {
-			time.Sleep(time.Duration(try) * time.Second)
-			err = h.delete()
-		}
-		if err != nil {
+		if err := thrice(h.store.base(), h.delete); err != nil {
 			h.store.Log.Info("the shared state of run %s could not be removed, `tfbake cleanup %s` tries again: %s", h.run, h.run, err)
 		}
 		return nil
@@ -624,7 +628,7 @@ func (h *Hold) told(dir string, e journal.Entry) error {
 		if err := h.publishNow(dir); err != nil {
 			return fmt.Errorf("tell the other machines: %w", err)
 		}
-	case slices.Contains(telling, e.Step) && e.State != journal.Begin, e.Step == journal.Destroy:
+	case slices.Contains(telling, e.Step) && e.State != journal.Begin, e.Step == journal.Destroy, e.Step == journal.StartOver:
 		if err := h.publishNow(dir); err != nil {
 			h.store.Log.Info("the shared notes of run %s are behind, trying again: %s", h.run, err)
 			h.soon()
@@ -645,25 +649,29 @@ func (h *Hold) soon() {
 	}
 }
 
-func (h *Hold) publishNow(dir string) (err error) {
+func (h *Hold) publishNow(dir string) error {
 	ctx, cancel := context.WithTimeout(h.store.base(), callTimeout)
 	defer cancel()
-	for try := range 3 {
-		if err = h.publish(ctx, dir); err == nil {
-			return nil
-		}
-		var taken *BusyError
-		if errors.As(err, &taken) {
-			h.lost(err)
+	err := thrice(ctx, func() error { return h.publish(ctx, dir) })
+	if errors.As(err, new(*BusyError)) {
+		h.lost(err)
+	}
+	return err
+}
+
+// thrice tries up to three times, with pauses in between, unless the run turns out to be somebody else's.
+func thrice(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == 3 || errors.As(err, new(*BusyError)) {
 			return err
 		}
 		select {
-		case <-time.After(time.Duration(try+1) * time.Second):
+		case <-time.After(time.Duration(try) * time.Second):
 		case <-ctx.Done():
 			return err
 		}
 	}
-	return err
 }
 
 // publish writes the note anew, unless another machine has taken the run.

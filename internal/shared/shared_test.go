@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -434,5 +435,111 @@ func TestFirstUseAtOnce(t *testing.T) {
 	}
 	if err := <-other; err != nil {
 		t.Error(err)
+	}
+}
+
+// What ends a resume before the run is tied to its directory gives the run up all the same.
+func TestReleaseAfterBindFails(t *testing.T) {
+	t.Parallel()
+	_, store := overHTTP(t)
+	run := newRun(t)
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err == nil {
+		err = h.Release(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _, err = store.Claim(t.Context(), run.Facts.RunID, ClaimOptions{Say: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupt := errors.New("Ctrl-C")
+	cancel(interrupt)
+	if err := h.Bind(ctx, run, func(error) {}); !errors.Is(err, interrupt) {
+		t.Errorf("bind: %v", err)
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	if _, err := os.Stat(h.work); err == nil {
+		t.Errorf("%s is left", h.work)
+	}
+	if note, err := store.Read(t.Context(), run.Facts.RunID); err != nil || note.Owner != nil {
+		t.Errorf("after it: held by %v, %v", note.Owner, err)
+	}
+}
+
+// The lock of one who writes the note now is waited for, also when its clock is behind ours.
+func TestALockOfTheLivingIsNotBroken(t *testing.T) {
+	t.Parallel()
+	s3, store := inObjectStorage(t)
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err == nil {
+		err = h.Release(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := "env:/tfb-" + id + "-run/bakes.tfstate.tflock"
+	s3.Set(lock, lockFile("22222222-2222-3333-4444-555555555555", time.Now().Add(-25*time.Hour)))
+	var said strings.Builder
+	h, _, err = store.Claim(t.Context(), id, ClaimOptions{Say: func(format string, args ...any) {
+		fmt.Fprintf(&said, format+"\n", args...)
+		s3.Set(lock, nil) // it has written
+	}})
+	if err != nil || !strings.Contains(said.String(), "somebody is writing the note") || strings.Contains(said.String(), "breaking") {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// That everything is being removed is told at once: another machine must not go on with the run.
+func TestDestroyingIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	_, store := overHTTP(t)
+	for _, step := range []string{journal.Destroy, journal.StartOver} {
+		run := newRun(t)
+		h, err := store.Create(t.Context(), run, func(error) {})
+		if err == nil {
+			err = run.Begin(step, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mu.Lock()
+		published := h.note.Journal
+		h.mu.Unlock()
+		if !strings.Contains(published, `"`+step+`"`) {
+			t.Errorf("%s is not in the note: %s", step, published)
+		}
+		if err := h.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// There is a pause between two tries, and none after the last.
+func TestThrice(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		tries int
+		takes time.Duration
+	}{
+		{errors.New("no answer"), 3, 3 * time.Second},
+		{&BusyError{}, 1, 0},
+		{nil, 1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began, tries := time.Now(), 0
+			if err := thrice(t.Context(), func() error { tries++; return c.err }); err != c.err || tries != c.tries || time.Since(began) != c.takes {
+				t.Errorf("%v: %d tries in %s, %v; want %d in %s", c.err, tries, time.Since(began), err, c.tries, c.takes)
+			}
+		})
 	}
 }
