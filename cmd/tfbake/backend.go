@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
@@ -320,7 +321,7 @@ var runID = regexp.MustCompile(`^\d{6}-\d{6}-[a-z0-9]{4}$`)
 
 // sharedID completes a run's id by the runs in the backend.
 func (a *app) sharedID(ctx context.Context, store *shared.Store, name string, notHere error) (string, error) {
-	id := strings.TrimPrefix(name, "tfb-")
+	id := config.RunID(name)
 	if runID.MatchString(id) {
 		return id, nil
 	}
@@ -380,12 +381,12 @@ func (a *app) inBackend(ctx context.Context, o cloudFlags, names []string) (know
 	}
 	ids := make([]string, len(names))
 	for i, name := range names {
-		ids[i] = strings.TrimPrefix(name, "tfb-")
+		ids[i] = config.RunID(name)
 	}
 	listed, err := store.List(ctx, ids...)
 	a.readable(b, listed) // says which cannot be read
 	for _, l := range listed {
-		known = append(known, "tfb-"+l.ID)
+		known = append(known, config.RunName(l.ID))
 	}
 	return known, err
 }
@@ -393,7 +394,7 @@ func (a *app) inBackend(ctx context.Context, o cloudFlags, names []string) (know
 // readable returns the runs whose notes can be read, and says which cannot.
 func (a *app) readable(b *config.Backend, listed []shared.Listed) (out []sharedRun) {
 	for _, l := range listed {
-		rec, err := l.Note.Record(time.Now())
+		rec, err := l.Note.Record(clock.Now())
 		if err = errors.Join(l.Err, err); err != nil {
 			a.story.Error("run %s in the %s backend: %s", l.ID, b.Type, err)
 			continue

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
@@ -283,7 +282,7 @@ func (c *cleaner) leftOf(ctx context.Context, rec journal.Record) (left []sweep.
 
 // wholeID is the run id that a word is, if as a path or a resource's name; "" when it is none.
 func wholeID(word string) string {
-	if id := strings.TrimPrefix(filepath.Base(word), "tfb-"); journal.IsRunID(id) {
+	if id := config.RunID(filepath.Base(word)); journal.IsRunID(id) {
 		return id
 	}
 	return ""
@@ -292,7 +291,7 @@ func wholeID(word string) string {
 // cleanGone removes what bears the name of a run that has no directory here: the user has named it in full.
 func (c *cleaner) cleanGone(ctx context.Context, id string) error {
 	c.story.Info("run %s has no directory in %s: asking the API for what bears its name", id, c.runsDir)
-	rec := journal.Record{Facts: journal.Facts{RunID: id, Name: "tfb-" + id}}
+	rec := journal.Record{Facts: journal.Facts{RunID: id, Name: config.RunName(id)}}
 	found, left, err := c.byName(ctx, rec)
 	switch {
 	case c.dryRun || notAsked(err):

@@ -37,7 +37,7 @@ func (s sweeper) Sweep(ctx context.Context, name string) ([]string, error) {
 }
 
 func (s sweeper) SweepStrays(ctx context.Context, name string, known []string) ([]string, error) {
-	s.Except = append([]string{name + bake.KeySuffix}, known...)
+	s.Except = append([]string{name + config.KeySuffix}, known...)
 	return s.sweep(ctx, name)
 }
 

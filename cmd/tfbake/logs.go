@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/journal"
 )
 
@@ -54,7 +55,7 @@ func (a *app) sharedLogs(ctx context.Context, name string, o cloudFlags, asJourn
 		}
 		return failWith(exitUsage, fmt.Errorf("what run %s told is in its directory on %s (.tfbake/runs/%s/%s); the backend has its journal: `tfbake logs -journal %s`", id, where, id, bake.StoryFile, id))
 	}
-	rec, err := note.Record(time.Now())
+	rec, err := note.Record(clock.Now())
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/tfbake/tfbake/internal/bake"
 	"github.com/tfbake/tfbake/internal/clock"
+	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/render"
 )
@@ -51,7 +51,7 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 	if err != nil {
 		return failWith(exitPreflight, err)
 	}
-	files, err := render.Module(render.Standalone(plan, plan.Name+bake.KeySuffix), render.Options{ToolVersion: toolVersion(), TemplatePath: rest[0], Standalone: true})
+	files, err := render.Module(render.Standalone(plan, plan.Name+config.KeySuffix), render.Options{ToolVersion: toolVersion(), TemplatePath: rest[0], Standalone: true})
 	if err != nil {
 		return err
 	}

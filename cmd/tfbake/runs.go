@@ -11,6 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/clock"
+	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/shared"
 )
@@ -87,7 +89,7 @@ func cmdRuns(ctx context.Context, a *app, args []string) error {
 	fmt.Fprintln(w, heading)
 	for _, r := range rows {
 		if tail = ""; r.Holder != nil {
-			tail = "\t" + r.Holder.Short(time.Now())
+			tail = "\t" + r.Holder.Short(clock.Now())
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %s\t%s\t%s%s\n", r.Run, r.Status, r.Started.Local().Format("2006-01-02 15:04:05"), r.Build, r.Image, r.Platform, r.Region, r.LastStep, left(r), tail)
 	}
@@ -132,7 +134,7 @@ func (a *app) findRun(name string) (string, error) {
 	}
 	var found []string
 	for _, r := range recs {
-		if id := r.Facts.RunID; id == name || "tfb-"+id == name {
+		if id := r.Facts.RunID; id == name || config.RunName(id) == name {
 			return r.Dir, nil
 		} else if len(name) >= 6 && len(id) > len(name) && id[:len(name)] == name {
 			found = append(found, r.Dir)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tfbake/tfbake/internal/bake"
+	"github.com/tfbake/tfbake/internal/clock"
 	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ncloud"
@@ -105,7 +106,7 @@ func (a *app) ssh(ctx context.Context, name string, command []string, o sshFlags
 	}
 
 	key := bake.LoginKey{Name: plan.LoginKeyName}
-	if plan.LoginKeyName == plan.Name+bake.KeySuffix {
+	if plan.LoginKeyName == plan.Name+config.KeySuffix {
 		if key, err = (keys{client, plan.Platform}).Recall(run, plan.LoginKeyName); err != nil {
 			return fmt.Errorf("the login key of run %s: %w", facts.RunID, err)
 		}
@@ -148,7 +149,7 @@ func (a *app) lookAt(ctx context.Context, name string, o cloudFlags) (*journal.R
 	if err != nil {
 		return nil, journal.Record{}, nothing, err
 	}
-	rec, err := note.Record(time.Now())
+	rec, err := note.Record(clock.Now())
 	if err != nil {
 		return nil, rec, nothing, err
 	}

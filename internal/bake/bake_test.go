@@ -56,7 +56,7 @@ func (w *world) call(ctx context.Context, name string) error {
 
 func (w *world) Check(ctx context.Context, _ *config.Build, runID string) (config.Resolved, error) {
 	name := "tfb-" + runID
-	return config.Resolved{RunID: runID, Name: name, Platform: config.VPC, Hypervisor: config.KVM, LoginKeyName: name + KeySuffix, ImageName: "web", ShareWith: w.share}, w.call(ctx, "check")
+	return config.Resolved{RunID: runID, Name: name, Platform: config.VPC, Hypervisor: config.KVM, LoginKeyName: name + config.KeySuffix, ImageName: "web", ShareWith: w.share}, w.call(ctx, "check")
 }
 func (w *world) Init(ctx context.Context) error { return w.call(ctx, "init") }
 func (w *world) Apply(ctx context.Context) (terraform.Server, error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tfbake/tfbake/internal/config"
 	"github.com/tfbake/tfbake/internal/journal"
 	"github.com/tfbake/tfbake/internal/ui"
 )
@@ -71,8 +72,8 @@ func (d Down) Run(ctx context.Context, run *journal.Run, name string, ownKey boo
 		}
 	}
 	if ownKey {
-		if err := d.Keys.Delete(ctx, name+KeySuffix); err != nil {
-			d.Story.Info("login key %s: %s", name+KeySuffix, err) // the sweep tries again and has the last word
+		if err := d.Keys.Delete(ctx, name+config.KeySuffix); err != nil {
+			d.Story.Info("login key %s: %s", name+config.KeySuffix, err) // the sweep tries again and has the last word
 		}
 	}
 

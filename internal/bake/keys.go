@@ -13,9 +13,6 @@ import (
 	"github.com/tfbake/tfbake/internal/journal"
 )
 
-// KeySuffix makes a run's login key name from the run's name.
-const KeySuffix = "-key"
-
 // LoginKey is the key that decrypts the server's first password, and that may let us in by SSH. It lives in memory only.
 type LoginKey struct {
 	Name       string

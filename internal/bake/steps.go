@@ -157,7 +157,7 @@ func (s *steps) startOver(ctx context.Context, why string) error {
 // forget is for a server that is another than the one an earlier tfbake worked on.
 func (s *steps) forget() { s.rec, s.anew, s.stopped = journal.Record{}, true, false }
 
-func (s *steps) ownKey() bool { return s.plan.LoginKeyName == s.plan.Name+KeySuffix }
+func (s *steps) ownKey() bool { return s.plan.LoginKeyName == s.plan.Name+config.KeySuffix }
 
 func (s *steps) down() Down {
 	infra := s.parts.Infra

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Platform is the generation of NAVER Cloud a server lives in.
 type Platform string
 
@@ -49,3 +51,15 @@ type Resolved struct {
 	ImageName, ImageDescription string
 	ShareWith                   []string
 }
+
+// runPrefix begins the name of everything that a run makes in the cloud: by it cleanup knows its own.
+const runPrefix = "tfb-"
+
+// KeySuffix makes a run's login key name from the run's name.
+const KeySuffix = "-key"
+
+// RunName returns the name of the run with an id.
+func RunName(id string) string { return runPrefix + id }
+
+// RunID returns the id in a run's name; an id stays one.
+func RunID(name string) string { return strings.TrimPrefix(name, runPrefix) }

@@ -31,6 +31,7 @@ import (
 
 	"github.com/tfbake/tfbake/internal/atomicfile"
 	"github.com/tfbake/tfbake/internal/clock"
+	"github.com/tfbake/tfbake/internal/config"
 )
 
 // Facts are what anyone needs to know to look after a run without its template. They hold no secret.
@@ -136,7 +137,7 @@ func IsRunID(word string) bool { return idPattern.MatchString(word) }
 
 // Begun tells when a run began by the clock of its machine, from its id or its name.
 func Begun(id string) (time.Time, error) {
-	id = strings.TrimPrefix(id, "tfb-")
+	id = config.RunID(id)
 	if len(id) < 13 {
 		return time.Time{}, fmt.Errorf("%q is no run id", id)
 	}
@@ -400,7 +401,7 @@ func Read(dir string) (Record, error) {
 	i := slices.IndexFunc(rec.Entries, func(e Entry) bool { return e.Facts != nil })
 	if i < 0 {
 		// The first line is lost. The directory's name is the id; see Lost.
-		rec.Facts = Facts{RunID: filepath.Base(dir), Name: "tfb-" + filepath.Base(dir)}
+		rec.Facts = Facts{RunID: filepath.Base(dir), Name: config.RunName(filepath.Base(dir))}
 		rec.Facts.Started, _ = Begun(rec.Facts.RunID)
 		rec.Torn = true
 		return rec, nil

@@ -20,12 +20,12 @@ import (
 func start(b *config.Build, o Options) config.Resolved {
 	s, c := &b.Source, &b.Communicator
 	r := config.Resolved{
-		RunID: o.RunID, Name: "tfb-" + o.RunID,
+		RunID: o.RunID, Name: config.RunName(o.RunID),
 		Site:             cmp.Or(s.Site, "public"),
 		OS:               "linux",
 		InitScript:       s.UserData,
 		PublicIP:         c.Host == "" && c.Bastion.Host == "", // otherwise the template has a way of its own to the server
-		LoginKeyName:     cmp.Or(c.KeyPairName, "tfb-"+o.RunID+"-key"),
+		LoginKeyName:     cmp.Or(c.KeyPairName, config.RunName(o.RunID)+config.KeySuffix),
 		BlockStorageSize: s.BlockStorageSize, BlockStorageVolumeType: s.BlockStorageVolumeType,
 		ImageName: s.ServerImageName, ImageDescription: s.ServerImageDescription, ShareWith: s.ShareWith,
 		FeeSystemTypeCode: s.FeeSystemTypeCode,
