@@ -108,3 +108,15 @@ func (i imager) Find(ctx context.Context) (snapshot.Image, bool, error) {
 func (i imager) Share(ctx context.Context, img snapshot.Image) error {
 	return i.Imager.Share(ctx, img, i.plan.ShareWith)
 }
+
+// unfinishedImages are the images of a run that were begun and not seen to their end.
+func unfinishedImages(rec journal.Record) []snapshot.Begun {
+	if i, ok := rec.UnfinishedImage(); ok {
+		return []snapshot.Begun{begunImage(rec, i)}
+	}
+	return nil
+}
+
+func begunImage(rec journal.Record, i journal.BegunImage) snapshot.Begun {
+	return snapshot.Begun{No: i.No, Name: i.Name, ServerNo: i.ServerNo, Run: rec.Facts.Name}
+}
