@@ -40,7 +40,7 @@ var compatTable = []compatPart{
 		{"C3", "`-on-error=cleanup\\|abort\\|ask\\|run-cleanup-provisioner`", same, "script on_error", "without a terminal `ask` is `cleanup`, not a hang"},
 		{"C4", "`-only`, `-except`", same, "matrix J3, matrix H6, script hcl_builds, script post_processors", "an `-only` that matches nothing is an error, and so is what leaves no build at all: Packer warns and builds nothing"},
 		{"C5", "`-parallel-builds`, interleaved lines with the build's name", same, "script hcl_builds", ""},
-		{"C6", "`-force`", differ, "script packer_flags", "begins the manifest anew. An image of the same name is refused, not overwritten: NAVER Cloud has neither two images of one name nor a rename, so the old one would have to be deleted before the new one is proven"},
+		{"C6", "`-force`", differ, "script packer_flags", "begins the manifest anew. An image of the same name is refused, not overwritten: NAVER Cloud refuses a second image of one name within an image API and has no rename, so the old one would have to be deleted before the new one is proven"},
 		{"C7", "`-debug`: one build after the other, pauses", differ, "script packer_flags", "the private key is not written to a file: it would be the only secret of a run on disk"},
 		{"C8", "`-machine-readable`", same, "cmd TestMachineLines, script packer_flags, script tools_hcl", "`-json` prints the result alone"},
 		{"C9", "`-timestamp-ui`, `-color=false`", same, "script packer_flags", "`NO_COLOR` and `PACKER_NO_COLOR` as well"},
