@@ -261,6 +261,11 @@ func testSharedState(t *testing.T, start func(*testing.T) stateBackend, kills []
 		if here.only("gone"); !strings.Contains(here.said, "tfbake cleanup "+row.Run) {
 			t.Errorf("a run that is gone from the backend: %s", here.said)
 		}
+		for _, command := range []string{"resume", "provision"} {
+			if _, said, err := here.try(command, "-provider=embedded", row.Run); err == nil || !strings.Contains(said, "was finished or cleaned up from another machine: `tfbake cleanup "+row.Run+"`") {
+				t.Errorf("%s of a run that is gone from the backend: %v\n%s", command, err, said)
+			}
+		}
 		here.run("cleanup", row.Run)
 		here.noFiles()
 		v.expect(1)

@@ -68,6 +68,10 @@ func (a *app) resume(ctx context.Context, name string, o runFlags, from int) (er
 	}
 	defer func() { err = errors.Join(err, r.close(ctx)) }()
 	run, rec, dir := r.run, r.rec, r.run.Dir
+	if r.gone {
+		id := rec.Facts.RunID
+		return failWith(exitUsage, fmt.Errorf("run %s was finished or cleaned up from another machine: `tfbake cleanup %s` removes its directory here", id, id))
+	}
 	facts := rec.Facts
 	if err := templateHere(&facts, o.template); err != nil {
 		return err
