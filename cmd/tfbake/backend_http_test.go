@@ -3,12 +3,16 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tfbake/tfbake/internal/localcloud"
+	"github.com/tfbake/tfbake/internal/shared"
 	"github.com/tfbake/tfbake/internal/statetest"
 )
 
@@ -92,6 +96,23 @@ func TestSharedStateOverHTTP(t *testing.T) {
 		if list := there.run("state", run); !strings.Contains(list, "module.bake.ncloud_server.this") {
 			t.Errorf("state seen from elsewhere:\n%s", list)
 		}
+		// Whether another machine is at work is told by this machine's clock, however wrong that is.
+		ahead := filepath.Join(t.TempDir(), "clock")
+		if err := os.WriteFile(ahead, []byte("25h"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		note := server.State("/kept/" + run + "-run")
+		server.SetState("/kept/"+run+"-run", heldElsewhere(t, note, time.Now().Add(25*time.Hour)))
+		there.env, here.env = append(there.env, "TFBAKE_TEST_CLOCK="+ahead), append(here.env, "TFBAKE_TEST_CLOCK="+ahead)
+		if row := here.only("running"); row.Holder == nil || row.Holder.Host != "runner-7" {
+			t.Errorf("a run that another machine works on: %+v", row)
+		}
+		if list := here.run("runs"); !regexp.MustCompile(`pid 1 on runner-7 \(resume, seen \d{1,3}s ago\)`).MatchString(list) {
+			t.Errorf("who holds it:\n%s", list)
+		}
+		here.env, there.env = here.env[:len(here.env)-1], there.env[:len(there.env)-1]
+		server.SetState("/kept/"+run+"-run", note)
+
 		// It is no orphan, also where nobody can list what the backend holds.
 		left := len(v.cloud.Inventory().Left())
 		if out := there.run("cleanup", "-orphans", "-older-than", "1ms"); strings.Contains(out, run) || len(v.cloud.Inventory().Left()) != left || left == 0 {
@@ -109,4 +130,30 @@ func TestSharedStateOverHTTP(t *testing.T) {
 		here.noFiles()
 		v.expect(1)
 	})
+}
+
+// heldElsewhere is a note as another machine leaves it that works on the run, and gave a sign of life at that moment.
+func heldElsewhere(t *testing.T, note string, beat time.Time) string {
+	t.Helper()
+	var state map[string]any
+	var n shared.Note
+	err := json.Unmarshal([]byte(note), &state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := state["outputs"].(map[string]any)["tfbake_run"].(map[string]any)
+	if err := json.Unmarshal([]byte(output["value"].(string)), &n); err != nil {
+		t.Fatal(err)
+	}
+	n.Owner = &shared.Owner{ID: "other", Host: "runner-7", PID: 1, Doing: "resume", Since: beat, Beat: beat, Machine: "other"}
+	text, err := json.Marshal(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output["value"] = string(text)
+	b, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

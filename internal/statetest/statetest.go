@@ -43,6 +43,13 @@ func (s *Server) Environ() []string {
 	return []string{"TF_HTTP_USERNAME=me", "TF_HTTP_PASSWORD=" + s.Password}
 }
 
+// State returns a state.
+func (s *Server) State(path string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.states[path]
+}
+
 // SetState writes a state.
 func (s *Server) SetState(path, state string) {
 	s.mu.Lock()
