@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/bake"
@@ -149,7 +148,6 @@ func (m maker) share(ctx context.Context, run *journal.Run, p bake.Parts, story 
 		}
 		story.Info("the run's state is in the %s backend, as tfb-%s", b.Type, run.Facts.RunID)
 	}
-	p.Infra = &initFirst{Infra: p.Infra}
 	rest := p.Close
 	p.Close = func() {
 		if err := errors.Join(hold.Refresh(run.Dir), hold.Release(context.WithoutCancel(ctx))); err != nil {
@@ -158,35 +156,6 @@ func (m maker) share(ctx context.Context, run *journal.Run, p bake.Parts, story 
 		rest()
 	}
 	return p, nil
-}
-
-// initFirst is terraform in a directory that may have come from another machine, without what init lays down.
-type initFirst struct {
-	bake.Infra
-	once sync.Once
-	err  error
-}
-
-func (i *initFirst) Init(ctx context.Context) error {
-	err := i.Infra.Init(ctx)
-	if err == nil {
-		i.once.Do(func() {})
-	}
-	return err
-}
-
-func (i *initFirst) State(ctx context.Context) (terraform.State, error) {
-	if i.once.Do(func() { i.err = i.Infra.Init(ctx) }); i.err != nil {
-		return terraform.State{}, i.err
-	}
-	return i.Infra.State(ctx)
-}
-
-func (i *initFirst) Destroy(ctx context.Context) error {
-	if i.once.Do(func() { i.err = i.Infra.Init(ctx) }); i.err != nil {
-		return i.err
-	}
-	return i.Infra.Destroy(ctx)
 }
 
 // opened is a run that this process may work on.
@@ -267,7 +236,7 @@ func (a *app) openRun(ctx context.Context, name string, o openOptions) (*opened,
 func (a *app) claim(ctx context.Context, store *shared.Store, id string, o openOptions, out *opened) error {
 	hold, note, err := store.Claim(ctx, id, shared.ClaimOptions{Unlock: o.unlock, Say: a.story.Say, Wait: terraformWait})
 	if errors.Is(err, shared.ErrNone) && out.run != nil {
-		a.story.Info("run %s: the %s backend knows nothing of it; asking the API what is left", id, store.Backend.Type)
+		a.story.Info("run %s: the %s backend knows nothing of it", id, store.Backend.Type)
 		out.run.Facts.Backend, out.rec.Facts.Backend = nil, nil // no state to ask
 		out.gone = true
 		return nil

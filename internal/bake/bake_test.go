@@ -417,7 +417,6 @@ func TestALostStateIsNotAppliedOn(t *testing.T) {
 	}{
 		"gone":           {nil, nil, fromNothing},
 		"without server": {[]string{"8", "9"}, nil, anew},
-		"partial":        {[]string{"7"}, nil, anew},
 		"errored":        {nil, []string{"7", "8"}, "recall init apply stop image wait destroy delete-key sweep"},
 		"errored, too":   {nil, []string{"8"}, fromNothing},
 	} {
@@ -433,21 +432,73 @@ func TestALostStateIsNotAppliedOn(t *testing.T) {
 	}
 }
 
-func TestAStateInABackendIsAskedForOnceItCanBe(t *testing.T) {
+// Somebody took a resource out of the state: that is no reason to destroy a server that was kept.
+func TestAnEditedStateIsNoReasonToStartOver(t *testing.T) {
 	w, b, dir := die(t, "stop")
+	w.state, b.OnError = []string{"7"}, Abort
+	run, rec := reopen(t, dir)
+	res, err := b.Resume(context.Background(), build, run, rec)
+	run.Close()
+	if err == nil || !strings.Contains(err.Error(), "`tfbake destroy "+res.RunID+"`") || !res.Kept {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("keep")
+
+	// It was put back.
+	w.state, w.calls, b.OnError = []string{"7", "8"}, nil, Cleanup
+	run, rec = reopen(t, dir)
+	if res, err := b.Resume(context.Background(), build, run, rec); err != nil || res.Image.No != "99" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("recall init apply stop image wait destroy delete-key sweep")
+
+	// An image that was begun needs nothing of it.
+	w, b, dir = die(t, "wait")
+	w.state = []string{"7"}
+	run, rec = reopen(t, dir)
+	if res, err := b.Resume(context.Background(), build, run, rec); err != nil || res.Image.No != "99" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	w.expect("find wait destroy delete-key sweep")
+}
+
+// A state in a backend is asked for once the directory is prepared, which may come from another machine.
+func TestAStateInABackendIsAskedForOnceItCanBe(t *testing.T) {
+	for at, want := range map[string]string{
+		"apply":      "init destroy delete-key sweep forget key apply provision stop image wait destroy delete-key sweep",
+		"stop":       "init recall apply stop image wait destroy delete-key sweep",
+		"delete-key": "init find destroy delete-key sweep",
+	} {
+		t.Run(at, func(t *testing.T) {
+			w, b, dir := die(t, at)
+			run, rec := reopen(t, dir)
+			run.Facts.Backend = json.RawMessage(`{"pg": {}}`)
+			inits := 0
+			w.hook["init"] = func() { inits++ }
+			w.hook["state"] = func() {
+				if inits == 0 {
+					t.Error("the state was asked for before the directory was prepared")
+				}
+			}
+			if _, err := b.Resume(context.Background(), build, run, rec); err != nil {
+				t.Error(err)
+			}
+			w.expect(want)
+		})
+	}
+}
+
+// What failed once is tried again: here by the person who was asked.
+func TestAnInitThatFailedOnceIsTriedAgain(t *testing.T) {
+	w, b, dir := die(t, "apply")
 	run, rec := reopen(t, dir)
 	run.Facts.Backend = json.RawMessage(`{"pg": {}}`)
-	inits := 0
-	w.hook["init"] = func() { inits++ }
-	w.hook["state"] = func() {
-		if inits == 0 {
-			t.Error("the state was asked for before the directory was prepared")
-		}
+	w.fail = map[string][]error{"init": {errors.New("no answer")}}
+	b.OnError, b.Asker = Ask, func(context.Context, string, string) (byte, error) { return 'r', nil }
+	if res, err := b.Resume(context.Background(), build, run, rec); err != nil || res.Image.No != "99" {
+		t.Errorf("%+v, %v", res, err)
 	}
-	if _, err := b.Resume(context.Background(), build, run, rec); err != nil {
-		t.Error(err)
-	}
-	w.expect("init recall apply stop image wait destroy delete-key sweep")
+	w.expect("init init destroy delete-key sweep forget key apply provision stop image wait destroy delete-key sweep")
 }
 
 // keptAfter is a run that was kept for an hour because the call failed.

@@ -36,6 +36,11 @@ type steps struct {
 // all does the steps in order, leaving out what an earlier tfbake has done. What it makes is noted in res as soon as it
 // exists, for the way down and the report.
 func (s *steps) all(ctx context.Context, res *Result) (err error) {
+	var notReady error
+	if s.isShared() && len(s.rec.Entries) > 0 {
+		// The directory may come from another machine, without what init lays down; the way down, too, asks terraform for the state.
+		notReady = s.init(ctx)
+	}
 	if s.did(journal.ImageWait) && !s.b.ProvisionOnly {
 		// The image is there, and the server perhaps already on its way out: only the rest is to be done.
 		if res.Image, err = s.startedImage(ctx); err != nil {
@@ -49,10 +54,13 @@ func (s *steps) all(ctx context.Context, res *Result) (err error) {
 		}
 		return s.share(ctx, res.Image)
 	}
-	switch lost, err := s.lost(ctx); {
+	if notReady != nil {
+		return notReady
+	}
+	switch knows, err := s.knows(ctx); {
 	case err != nil:
 		return err
-	case lost:
+	case knows != everything:
 		// An image that was begun needs neither server nor state.
 		image, err := s.startedImage(ctx)
 		if err != nil {
@@ -61,6 +69,11 @@ func (s *steps) all(ctx context.Context, res *Result) (err error) {
 		if image.No != "" && !s.b.ProvisionOnly {
 			res.Image, err = s.finishImage(ctx, image)
 			return err
+		}
+		if knows == theServer {
+			// Somebody has edited it: to go on could create a second one of what it lacks, to start over would destroy the server.
+			id := s.run.Facts.RunID
+			return &Error{StageInfra, fmt.Errorf("terraform's state has the server of run %s, but not all that was created with it (`tfbake state %s` lists what it has): put that back, or remove the run with `tfbake destroy %s` and bake again", id, id, id)}
 		}
 		if err := s.startOver(ctx, "terraform's state does not know all of the run any more"); err != nil {
 			return err
@@ -96,40 +109,52 @@ func (s *steps) did(step string) bool {
 	return ok && e.State == journal.Done
 }
 
-// lost tells whether terraform's state of a run whose server was up does not know what was created any more: it was deleted,
-// cut off, or could not be written. Apply would then create everything a second time, under names that are taken.
-func (s *steps) lost(ctx context.Context) (bool, error) {
+// knowledge is what of a run whose server was up is in a state.
+type knowledge int
+
+const (
+	everything knowledge = iota
+	theServer            // but less than there was when it was created
+	nothing              // that would help: it was deleted, cut off, or could not be written
+)
+
+// knows tells what terraform's state knows of a run whose server was up. Where that is not everything, apply would create the
+// rest a second time, under names that are taken.
+func (s *steps) knows(ctx context.Context) (knowledge, error) {
 	if !s.did(journal.Apply) {
-		return false, nil
-	}
-	if s.isShared() { // from another machine, perhaps, without what init lays down
-		if err := s.init(ctx); err != nil {
-			return false, err
-		}
+		return everything, nil
 	}
 	state, err := s.parts.Infra.State(ctx)
 	if err != nil {
-		return false, &Error{StageInfra, because(ctx, err)}
+		return nothing, &Error{StageInfra, because(ctx, err)}
 	}
-	if s.knowsAll(state) {
-		return false, nil
+	knows := s.knownBy(state)
+	if knows == everything {
+		return everything, nil
 	}
-	recovered, err := s.parts.Infra.UseErroredState(ctx, s.knowsAll)
+	recovered, err := s.parts.Infra.UseErroredState(ctx, func(state terraform.State) bool { return s.knownBy(state) == everything })
 	if err != nil {
-		return false, &Error{StageInfra, because(ctx, err)}
+		return knows, &Error{StageInfra, because(ctx, err)}
 	}
 	if recovered {
 		s.b.Story.Say("going on with the state that terraform could not write where it belongs (%s)", terraform.ErroredFile)
+		return everything, nil
 	}
-	return !recovered, nil
+	return knows, nil
 }
 
-// knowsAll tells whether a state holds the run's server, and as many resources as it held when that was created.
-func (s *steps) knowsAll(state terraform.State) bool {
+// knownBy goes by the server's number, and by how many resources there were when it was created.
+func (s *steps) knownBy(state terraform.State) knowledge {
 	applied, _ := s.rec.Last(journal.Apply)
 	resources, _ := strconv.Atoi(applied.Data["resources"]) // 0 when it was not noted
-	return state.Status.Sound() && len(state.Resources) >= resources &&
-		slices.ContainsFunc(state.Resources, func(r terraform.Resource) bool { return r.ID == applied.Data["server_no"] })
+	isServer := func(r terraform.Resource) bool { return r.ID == applied.Data["server_no"] }
+	switch {
+	case !state.Status.Sound() || !slices.ContainsFunc(state.Resources, isServer):
+		return nothing
+	case len(state.Resources) < resources:
+		return theServer
+	}
+	return everything
 }
 
 func (s *steps) isShared() bool { return len(s.run.Facts.Backend) > 0 }
