@@ -534,6 +534,24 @@ func TestOldInit(t *testing.T) {
 	}
 }
 
+// Two that trip over one another do not try again at once.
+func TestInitAfterTripping(t *testing.T) {
+	t.Parallel()
+	const trips = `[ "$1" = init ] || exit 9; echo x >>tries; [ $(wc -l <tries) -gt 3 ] || { echo 'Error: pq: schema "s" already exists' >&2; exit 1; }`
+	dir := write(t, nil)
+	tf, _ := open(t, script(t, trips), dir)
+	began := time.Now()
+	if err := tf.Init(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < 3*tripPause {
+		t.Errorf("three tries more in %s", took)
+	}
+	if tries := read(t, filepath.Join(dir, "tries")); tries != "x\nx\nx\nx\n" {
+		t.Errorf("tries: %q", tries)
+	}
+}
+
 func TestPushState(t *testing.T) {
 	t.Parallel()
 	b := programs(t)[0]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,11 +111,18 @@ var jsonInit = version.Must(version.NewVersion("1.9.0"))
 // that provider. It may be repeated.
 func (t *Terraform) Init(ctx context.Context) error {
 	err := t.init(ctx)
-	for try := 1; try <= 3 && ctx.Err() == nil && trippedOver(err); try++ {
+	for try := 1; try <= 3 && trippedOver(err); try++ {
+		select {
+		case <-time.After(tripPause + rand.N(tripPause)): // not at the same moment as the other again
+		case <-ctx.Done():
+			return err
+		}
 		err = t.init(ctx)
 	}
 	return err
 }
+
+const tripPause = 500 * time.Millisecond
 
 // trippedOver tells whether two that use a pg backend for the first time were in each other's way: PostgreSQL's CREATE … IF
 // NOT EXISTS fails for one of them. The next time it is there.
