@@ -498,7 +498,9 @@ func (h *Hold) inState(ctx context.Context, do func(*terraform.Terraform) error)
 		return err
 	}
 	err = do(h.tf)
-	return errors.Join(err, h.tf.SelectWorkspace(ctx, noteName(h.run)))
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout) // also after Ctrl-C, for Release
+	defer cancel()
+	return errors.Join(err, h.tf.SelectWorkspace(back, noteName(h.run)))
 }
 
 // probe takes and returns the lock of the run's own state, by writing what is there already under the next serial: with the

@@ -471,6 +471,29 @@ func TestReleaseAfterBindFails(t *testing.T) {
 	}
 }
 
+// Ctrl-C while a claim looks at the run's own state: Release finds the note again.
+func TestTheNoteIsFoundAgainAfterAnInterrupt(t *testing.T) {
+	t.Parallel()
+	s3, store := inObjectStorage(t)
+	run := newRun(t)
+	id := run.Facts.RunID
+	h, err := store.Create(t.Context(), run, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3.Set("env:/tfb-"+id+"/bakes.tfstate", []byte(`{"version":4,"terraform_version":"1.11.4","serial":3,"lineage":"x","outputs":{},"resources":[]}`))
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := h.inState(ctx, func(*terraform.Terraform) error { cancel(); return ctx.Err() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("in the state: %v", err)
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	if note, err := store.Read(t.Context(), id); err != nil || note.Owner != nil {
+		t.Errorf("after it: held by %v, %v", note.Owner, err)
+	}
+}
+
 // The lock of one who writes the note now is waited for, also when its clock is behind ours.
 func TestALockOfTheLivingIsNotBroken(t *testing.T) {
 	t.Parallel()
