@@ -33,7 +33,7 @@ func (a *app) startLocal(ctx context.Context, dir string) (*localcloud.Cloud, er
 
 func cmdLocal(ctx context.Context, a *app, args []string) error {
 	if len(args) == 0 {
-		args = []string{"serve"}
+		return failWith(exitUsage, errors.New("local needs serve, inventory or reset"))
 	}
 	switch args[0] {
 	case "serve":

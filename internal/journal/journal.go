@@ -173,16 +173,19 @@ func Create(root string, f Facts, redact func(string) string) (*Run, error) {
 		return nil, fmt.Errorf("make the run directory: %w", err)
 	}
 	r, err := open(dir, redact)
+	if err == nil {
+		r.Facts = f
+		// The names of directory and journal, too, must outlive a power cut before anything is created.
+		err = cmp.Or(r.append(Entry{Step: startStep, State: Done, Facts: &f}), atomicfile.SyncDir(dir), atomicfile.SyncDir(root))
+	}
 	if err != nil {
+		if r != nil {
+			r.Close()
+		}
+		os.RemoveAll(dir) // of no use to anybody: nothing was begun
 		return nil, err
 	}
-	r.Facts = f
-	if err := r.append(Entry{Step: startStep, State: Done, Facts: &f}); err != nil {
-		r.Close()
-		return nil, err
-	}
-	// The names of directory and journal, too, must outlive a power cut before anything is created.
-	return r, errors.Join(atomicfile.SyncDir(dir), atomicfile.SyncDir(root))
+	return r, nil
 }
 
 // Open takes over an existing run, for destroying or resuming it. It fails with a *LockedError while another tfbake

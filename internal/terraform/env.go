@@ -69,7 +69,7 @@ func Environment(o EnvOptions) map[string]string {
 		}
 	}
 	if env["TF_CLI_CONFIG_FILE"] == "" {
-		env["TF_CLI_CONFIG_FILE"] = filepath.Join(o.Dir, CLIConfigName)
+		env["TF_CLI_CONFIG_FILE"] = ownConfig(o.Dir)
 	}
 	if env["TF_PLUGIN_CACHE_DIR"] != "" {
 		// Every run has a fresh directory, and so no lock file; without this terraform would fetch the provider again to
@@ -90,6 +90,15 @@ func Environment(o EnvOptions) map[string]string {
 		delete(env, "NCLOUD_SITE")
 	}
 	return env
+}
+
+// ownConfig is our CLI configuration file for a directory: absolute, for terraform runs there and we do not.
+func ownConfig(dir string) string {
+	path := filepath.Join(dir, CLIConfigName)
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 func passes(name string) bool {

@@ -2,8 +2,16 @@ package terraform
 
 import (
 	"maps"
+	"path/filepath"
 	"testing"
 )
+
+// terraform runs in the directory, so that a relative path to our file there would lead nowhere.
+func TestOwnConfigIsAbsolute(t *testing.T) {
+	if p := Environment(EnvOptions{Dir: ".tfbake/runs/x"})["TF_CLI_CONFIG_FILE"]; !filepath.IsAbs(p) {
+		t.Errorf("TF_CLI_CONFIG_FILE=%s", p)
+	}
+}
 
 func TestEnvironment(t *testing.T) {
 	base := map[string]string{"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": "/run/.terraformrc"}

@@ -81,7 +81,7 @@ func New(o Options) (*Terraform, error) {
 	if o.Hard == nil {
 		o.Hard = context.Background()
 	}
-	own := filepath.Join(o.Dir, CLIConfigName)
+	own := ownConfig(o.Dir)
 	if o.Env["TF_CLI_CONFIG_FILE"] == own {
 		const text = "# Empty on purpose: tfbake runs terraform without your ~/.terraformrc, unless TF_CLI_CONFIG_FILE names a file.\n"
 		if err := os.WriteFile(own, []byte(text), 0o600); err != nil {
