@@ -233,7 +233,7 @@ func (b *Baker) bake(ctx context.Context, res Result, run *journal.Run, rec jour
 			err = &Error{StagePost, fmt.Errorf("the image %s (%s) is finished, but a post-processor failed: %w", res.Image.Name, res.Image.No, err)}
 		}
 	}
-	s.tellEnd(res, err)
+	s.tellEnd(ctx, res, err)
 	res.Told = true
 	return res, err
 }

@@ -1,9 +1,12 @@
 package bake
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // tellEnd tells what came of a run: every error once, and in the last line what is left of the run.
-func (s *steps) tellEnd(res Result, err error) {
+func (s *steps) tellEnd(ctx context.Context, res Result, err error) {
 	story := s.b.Story
 	for _, e := range errorsIn(err) {
 		if e != s.told {
@@ -17,7 +20,9 @@ func (s *steps) tellEnd(res Result, err error) {
 	default:
 		if err != nil {
 			why := "failed"
-			if e, ok := errors.AsType[*Error](err); ok {
+			if ctx.Err() != nil {
+				why = context.Cause(ctx).Error()
+			} else if e, ok := errors.AsType[*Error](err); ok {
 				why += " (" + string(e.Stage) + ")"
 			}
 			if res.Dir != "" {
