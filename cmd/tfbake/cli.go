@@ -290,6 +290,18 @@ func (f flags) parseFlags(args []string) error {
 			err = fmt.Errorf("%w; did you mean -%s?", err, near[0])
 		}
 	}
+	if said, ok := strings.CutSuffix(err.Error(), ": parse error"); ok {
+		if g := f.Lookup(said[strings.LastIndex(said, " -")+2:]); g != nil {
+			if v, ok := g.Value.(flag.Getter); ok {
+				switch v.Get().(type) {
+				case time.Duration:
+					err = fmt.Errorf("%s: it takes a time with its unit, such as 2h", said)
+				case int:
+					err = fmt.Errorf("%s: it takes a whole number", said)
+				}
+			}
+		}
+	}
 	return err
 }
 

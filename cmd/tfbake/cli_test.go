@@ -79,6 +79,23 @@ func TestAPauseEndsWithTheBake(t *testing.T) {
 	}
 }
 
+func TestFlagOfTheWrongKind(t *testing.T) {
+	a := &app{host: host{stderr: io.Discard}}
+	for arg, want := range map[string]string{
+		"-time=2":  `invalid value "2" for flag -time: it takes a time with its unit, such as 2h` + "\n",
+		"-count=x": `invalid value "x" for flag -count: it takes a whole number` + "\n",
+		"-yes=2":   `invalid boolean value "2" for -yes: parse error` + "\n",
+	} {
+		f := a.flags("try", "", "")
+		f.Duration("time", 0, "")
+		f.Int("count", 0, "")
+		f.Bool("yes", false, "")
+		if _, err := f.parse([]string{arg}, 0, 0); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
 func TestIsTaken(t *testing.T) {
 	for _, err := range []error{&journal.LockedError{}, &shared.BusyError{}, fmt.Errorf("run x: %w", &journal.LockedError{})} {
 		if !isTaken(err) {
