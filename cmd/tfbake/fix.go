@@ -72,11 +72,25 @@ func cmdFix(ctx context.Context, a *app, args []string) error {
 }
 
 // readText reads a file, or standard input for "-".
-func (a *app) readText(path string) ([]byte, error) {
+func (a *app) readText(path string) (text []byte, err error) {
 	if path == "-" {
-		return io.ReadAll(a.stdin)
+		text, err = io.ReadAll(a.stdin)
+	} else {
+		text, err = os.ReadFile(path)
 	}
-	return os.ReadFile(path)
+	if err != nil {
+		return nil, cannotRead(path, err)
+	}
+	return text, nil
+}
+
+// cannotRead is the error of a file that a command is to read, in the words and with the exit code of those that load a
+// whole template.
+func cannotRead(path string, err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err // the path is said anyway
+	}
+	return failWith(exitTemplate, fmt.Errorf("%s cannot be read: %w", path, err))
 }
 
 func abs(cwd, path string) string {

@@ -109,7 +109,7 @@ func hclFilesIn(path string, recursive bool) ([]string, error) {
 	}
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, cannotRead(path, err)
 	}
 	if !st.IsDir() {
 		if !strings.HasSuffix(path, ".hcl") {
@@ -121,7 +121,7 @@ func hclFilesIn(path string, recursive bool) ([]string, error) {
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			return cannotRead(name, err)
 		case d.IsDir() && name != path && (!recursive || strings.HasPrefix(d.Name(), ".")):
 			return fs.SkipDir
 		case !d.IsDir() && (strings.HasSuffix(name, ".pkr.hcl") || strings.HasSuffix(name, ".pkrvars.hcl")):
