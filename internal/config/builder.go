@@ -85,7 +85,7 @@ var builderSchema = &schema[builder]{
 			doc: "Fee plan of the server: MTRAT (metered) or FXSUM (flat). Left out: FXSUM for images with SQL Server, which have no other.",
 			ptr: func(b *builder) any { return &b.FeeSystemTypeCode }, check: oneOf("MTRAT", "FXSUM")},
 		{name: "server_image_name", since: sinceOriginal,
-			doc: "Name of the image to bake: 3 to 30 characters; on VPC lower-case letters, digits and \"-\", a letter first. Left out: a generated one.",
+			doc: "Name of the image to bake: 3 to 30 characters. On VPC a lower-case letter first and a lower-case letter or digit last; between them also \"-\", and for the image of a KVM server upper-case letters and \"_\", too. Left out: a generated one.",
 			ptr: func(b *builder) any { return &b.ServerImageName }},
 		{name: "server_image_description", aliases: []alias{{name: "server_description", warn: true}}, since: sinceOriginal,
 			doc: "Description of the image to bake, at most 1000 bytes. Left out: on KVM the run's name.",
@@ -472,6 +472,9 @@ func checkBlockStorage(d *decoder, s *Source, kvm bool) {
 		d.errorf(r, "block_storage_volume_type without a disk", "It is the kind of the additional disk: set block_storage_size too.")
 	case s.Hypervisor == KVM && !isKVMType:
 		d.errorf(r, fmt.Sprintf("KVM has no %s disks", s.BlockStorageVolumeType), "Write \"CB1\", \"CB2\", \"FB1\" or \"FB2\".")
+	case d.has("server_image_number") && s.Hypervisor == "" && !isKVMType: // such an image is KVM as a rule, but there are others
+		d.warnf(r, fmt.Sprintf("A KVM image would not take an %s disk", s.BlockStorageVolumeType),
+			"SSD and HDD are for XEN and RHV images; KVM has CB1, CB2, FB1 and FB2. Which kind this image is only the API knows: set hypervisor if you do, or leave block_storage_volume_type out.")
 	case d.has("server_image_product_code") && isKVMType:
 		d.errorf(r, fmt.Sprintf("%s disks are for KVM only", s.BlockStorageVolumeType), "Write \"SSD\" or \"HDD\".")
 	}
@@ -492,31 +495,36 @@ func checkImageName(d *decoder, s *Source, vpc, kvm bool) {
 		d.errorf(r, "server_image_name is from 3 to 30 characters long", "%q has %d.", name, n)
 		return
 	}
-	shape, rule := vpcImageName, `lower-case letters, digits and "-"`
+	shape, rule, clean := vpcImageName, `lower-case letters, digits and "-"`, CleanImageName
 	if kvm {
-		shape, rule = kvmImageName, `letters, digits, "-" and "_"`
+		shape, rule, clean = kvmImageName, `letters, digits, "-" and "_"`, CleanKVMImageName
 	}
 	if vpc && !shape.MatchString(name) {
 		d.errorf(r, fmt.Sprintf("%q cannot be an image name on VPC", name),
-			"It must be made of %s, begin with a lower-case letter and end with a letter or digit. Perhaps %q?", rule, CleanImageName(name))
+			"It must be made of %s, begin with a lower-case letter and end with a lower-case letter or digit. Perhaps %q?", rule, clean(name))
 	}
 }
 
 // CleanImageName turns a wish into a name every platform takes: lower-case letters, digits and single "-", a letter
 // first, at most 30 characters.
-func CleanImageName(s string) string {
-	name := cleanName(s, 30)
+func CleanImageName(s string) string { return imageName(s, "") }
+
+// CleanKVMImageName is CleanImageName for the image of a KVM server, whose name may have "_" in it, too.
+func CleanKVMImageName(s string) string { return imageName(s, "_") }
+
+func imageName(s, also string) string {
+	name := cleanName(s, 30, also)
 	if len(name) < 3 {
 		name = strings.TrimRight("image-"+name, "-")
 	}
 	return name
 }
 
-// cleanName keeps what may stand in a name and puts one "-" for the rest.
-func cleanName(s string, limit int) string {
+// cleanName keeps what may stand in a name, the characters of also among it, and puts one "-" for the rest.
+func cleanName(s string, limit int, also string) string {
 	var out []byte
 	for _, r := range strings.ToLower(s) {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' && len(out) > 0 {
+		if r >= 'a' && r <= 'z' || (r >= '0' && r <= '9' || strings.ContainsRune(also, r)) && len(out) > 0 {
 			out = append(out, byte(r))
 		} else if len(out) > 0 && out[len(out)-1] != '-' {
 			out = append(out, '-')
@@ -525,7 +533,7 @@ func cleanName(s string, limit int) string {
 	if len(out) > limit {
 		out = out[:limit]
 	}
-	return strings.TrimRight(string(out), "-")
+	return strings.TrimRight(string(out), "-"+also)
 }
 
 const (

@@ -155,6 +155,45 @@ func TestCleanImageName(t *testing.T) {
 			t.Errorf("CleanImageName(%q) = %q, want %q", in, got, want)
 		}
 	}
+	for in, want := range map[string]string{"Web__Server_": "web__server", "_x": "image-x", "My image_1": "my-image_1"} {
+		if got := CleanKVMImageName(in); got != want || !kvmImageName.MatchString(got) {
+			t.Errorf("CleanKVMImageName(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What a builder is told about one key, with its advice.
+func TestBuilderAdvice(t *testing.T) {
+	const number, xen = `"server_image_number": "104630229"`, `"server_image_product_code": "SW.VSVR.OS.LNX64.ROCKY.0810.B050", "support_vpc": true`
+	const ssd = `, "block_storage_size": 10, "block_storage_volume_type": "SSD"`
+	for keys, want := range map[string]string{
+		number + ssd: "A KVM image would not take an SSD disk|SSD and HDD are for XEN and RHV images; KVM has CB1, CB2, FB1 and FB2.",
+		number + strings.Replace(ssd, "SSD", "CB1", 1): "",
+		number + ssd + `, "hypervisor": "XEN"`:         "",
+		xen + ssd:                                      "",
+		number + `, "server_image_name": "Web_1 x_"`:   `"Web_1 x_" cannot be an image name on VPC|made of letters, digits, "-" and "_", begin with a lower-case letter and end with a lower-case letter or digit. Perhaps "web_1-x"?`,
+		number + `, "server_image_name": "web_Ab1"`:    "",
+		xen + `, "server_image_name": "Web_1"`:         `"Web_1" cannot be an image name on VPC|made of lower-case letters, digits and "-", begin|Perhaps "web-1"?`,
+		number + `, "ssh_timeout": "5"`:                `ssh_timeout takes a duration with its unit|Did you mean "5s" or "5m"?`,
+		number + `, "ssh_timeout": 90`:                 `ssh_timeout takes a duration with its unit|Did you mean "90s" or "90m"?`,
+		number + `, "ssh_timeout": "soon"`:             `ssh_timeout takes a duration with its unit|This is a string.`,
+		number + `, "ssh_timeout": "-5"`:               `ssh_timeout takes a duration with its unit|This is a string.`,
+		number + `, "ssh_timeout": true`:               `ssh_timeout takes a duration with its unit|This is true.`,
+	} {
+		_, diags := Load(t.Context(), "-", Options{Stdin: strings.NewReader(`{"builders": [{"type": "ncloud", ` + keys + `}]}`)})
+		if want == "" && len(diags) > 0 || want != "" && len(diags) != 1 {
+			t.Errorf("%s: %v", keys, diags)
+			continue
+		}
+		for _, part := range strings.Split(want, "|") {
+			if part != "" && !strings.Contains(diags[0].Summary+"\n"+diags[0].Detail, part) {
+				t.Errorf("%s: %q is not in %s: %s", keys, part, diags[0].Summary, diags[0].Detail)
+			}
+		}
+		if warning := strings.Contains(keys, "SSD"); want != "" && diags.HasErrors() == warning {
+			t.Errorf("%s: a warning: want %v", keys, warning)
+		}
+	}
 }
 
 func TestParseVar(t *testing.T) {

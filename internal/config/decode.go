@@ -438,9 +438,15 @@ func (d *decoder) set(key string, p any, v value) {
 		}
 	default:
 		if err := assign(p, v.v); err != nil {
-			if why, ok := err.(wantError); ok {
+			_, isDuration := p.(*time.Duration)
+			n, notNumber := asInt(v.v)
+			why, isWant := err.(wantError)
+			switch {
+			case isDuration && notNumber == nil && n > 0:
+				d.errorf(v.rng, fmt.Sprintf("%s takes %s", d.spelled(key), string(why)), "Did you mean \"%ds\" or \"%dm\"?", n, n)
+			case isWant:
 				bad(v, string(why))
-			} else {
+			default:
 				d.errorf(v.rng, fmt.Sprintf("%s cannot be read", d.spelled(key)), "%s", upperFirst(err.Error())+".")
 			}
 		}

@@ -153,7 +153,7 @@ var pureFuncs = template.FuncMap{
 		}
 		return parts[i], nil
 	},
-	"clean_resource_name": func(s string) string { return cleanName(s, len(s)) },
+	"clean_resource_name": func(s string) string { return cleanName(s, len(s), "") },
 }
 
 // builtins are text/template's own functions, for suggestions.

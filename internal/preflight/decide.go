@@ -160,7 +160,7 @@ func subnetRow(n ncloud.Subnet) (string, string) {
 type base struct {
 	ok          bool
 	productCode string // image product code, also behind a member image
-	bySpec      bool   // a server of it takes a spec, not a product
+	bySpec      bool   // a server of it takes a spec, not a product; told of an unknown image, too
 	arch        string
 	serverCode  string // Classic: product of the member image's original server
 	name        string
@@ -193,6 +193,7 @@ func decideImageNumber(s *config.Source, f *facts, r *config.Resolved) hcl.Diagn
 	at := s.Range("server_image_number")
 	i := slices.IndexFunc(f.serverImages, func(i ncloud.ServerImage) bool { return i.No == s.ServerImageNumber })
 	if i < 0 {
+		f.base.bySpec = true
 		detail := ""
 		if slices.ContainsFunc(f.memberImages, func(m ncloud.MemberImage) bool { return m.No == s.ServerImageNumber }) {
 			detail = "There is a member image with this number: set member_server_image_no instead. "
@@ -429,7 +430,11 @@ func decideSpec(s *config.Source, f *facts, r *config.Resolved) hcl.Diagnostics 
 				}
 			}
 		}
-		return hcl.Diagnostics{failure(s.Range("server_spec_code"), fmt.Sprintf("There is no server spec %s for this image", s.ServerSpecCode), hint+choices("Specs that fit", s.ServerSpecCode, rows(fits, specRow)))}
+		where, title := "for this image", "Specs that fit"
+		if !f.base.ok {
+			where, title = "in region "+r.RegionCode, "Specs"
+		}
+		return hcl.Diagnostics{failure(s.Range("server_spec_code"), fmt.Sprintf("There is no server spec %s %s", s.ServerSpecCode, where), hint+choices(title, s.ServerSpecCode, rows(fits, specRow)))}
 	}
 	r.ServerSpecCode = s.ServerSpecCode
 	return nil
@@ -492,16 +497,16 @@ func checkName(s *config.Source, f *facts, r *config.Resolved) hcl.Diagnostics {
 	}
 	at := s.Range("server_image_name")
 	kvm := r.Platform == config.VPC && r.Hypervisor == config.KVM
-	if n := utf8.RuneCountInString(r.ImageName); n < 3 || n > 30 {
-		return hcl.Diagnostics{failure(at, fmt.Sprintf("%q cannot be an image name: it has %d characters", r.ImageName, n), fmt.Sprintf("Allowed are 3 to 30. Perhaps %q?", config.CleanImageName(r.ImageName)))}
-	}
-	shape, rule := memberImageName, `lower-case letters, digits and "-"`
+	shape, rule, clean := memberImageName, `lower-case letters, digits and "-"`, config.CleanImageName
 	if kvm {
-		shape, rule = serverImageName, `letters, digits, "-" and "_"`
+		shape, rule, clean = serverImageName, `letters, digits, "-" and "_"`, config.CleanKVMImageName
+	}
+	if n := utf8.RuneCountInString(r.ImageName); n < 3 || n > 30 {
+		return hcl.Diagnostics{failure(at, fmt.Sprintf("%q cannot be an image name: it has %d characters", r.ImageName, n), fmt.Sprintf("Allowed are 3 to 30. Perhaps %q?", clean(r.ImageName)))}
 	}
 	if r.Platform == config.VPC && !shape.MatchString(r.ImageName) {
 		return hcl.Diagnostics{failure(at, fmt.Sprintf("%q cannot be an image name on VPC", r.ImageName),
-			fmt.Sprintf("It must be made of %s, begin with a lower-case letter and end with a lower-case letter or digit. Perhaps %q?", rule, config.CleanImageName(r.ImageName)))}
+			fmt.Sprintf("It must be made of %s, begin with a lower-case letter and end with a lower-case letter or digit. Perhaps %q?", rule, clean(r.ImageName)))}
 	}
 	taken := map[string]string{} // whether the two kinds of images on VPC may share a name is not documented: a bake is too long to find out at its end
 	for _, i := range f.serverImages {

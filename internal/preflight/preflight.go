@@ -52,7 +52,7 @@ func Check(ctx context.Context, client *ncloud.Client, build *config.Build, o Op
 	diags = append(diags, checkPublicIPs(s, f, r)...)
 	diags = append(diags, checkLoginKey(build, f)...)
 	diags = append(diags, checkProviderLimits(s, o, r)...)
-	if f.base.ok {
+	if f.base.ok || f.base.bySpec && s.ServerSpecCode != "" { // of an image that is not known, too: a spec may be unknown to all
 		a.second(f)
 		diags = append(diags, decideProduct(s, f, &r)...)
 	}
