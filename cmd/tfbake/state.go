@@ -2,20 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/tfbake/tfbake/internal/terraform"
 )
 
 func cmdState(ctx context.Context, a *app, args []string) error {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(a.stderr, "Usage: tfbake state RUN [list | show ADDRESS | pull | …]\n\nRuns `terraform state` in a run's directory, or with -backend FILE on the state of another machine's run; without more it lists.\n")
-		return failWith(exitUsage, errors.New("state takes a run"))
-	}
+	const usage = "tfbake state [-backend FILE] RUN [list | show ADDRESS | pull | …]"
 	name, backend, sub := stateArguments(args, a.getenv("TFBAKE_BACKEND"))
-	if name == "" {
-		return failWith(exitUsage, errors.New("state takes a run"))
+	switch name {
+	case "-h", "--h", "-help", "--help":
+		fmt.Fprintf(a.stderr, "Usage: %s\n\nRuns `terraform state` in a run's directory, or with -backend FILE on the state of another machine's run; without more it lists.\n", usage)
+		return nil
+	case "":
+		return failWith(exitUsage, fmt.Errorf("state takes a run\nusage: %s", usage))
 	}
 	dir, pass, remove, err := a.stateDir(ctx, name, backend)
 	if err != nil {
