@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -102,11 +103,28 @@ func row(r journal.Record) runRow {
 	if end, ok := r.Last(journal.End); ok {
 		out.Left = end.Data["left"]
 	}
-	if n := len(r.Entries); n > 0 {
-		e := r.Entries[n-1]
-		out.LastStep = fmt.Sprintf("%s (%s)", e.Step, e.State)
-	}
+	out.LastStep = lastStep(r.Entries)
 	return out
+}
+
+// lastStep tells what a run did last. Of one that was kept because a step failed it is that step.
+func lastStep(entries []journal.Entry) string {
+	n := len(entries)
+	if n > 1 && entries[n-1].Step == journal.Keep && entries[n-2].State != journal.Done {
+		n--
+	}
+	// What failed all provisioning was one provisioner, unless the connection did.
+	if n > 1 && entries[n-1].Step == journal.Provision && entries[n-2].Step == journal.Step && entries[n-2].State == journal.Failed {
+		n--
+	}
+	if n == 0 {
+		return ""
+	}
+	e := entries[n-1]
+	if i, err := strconv.Atoi(e.Data["index"]); err == nil && e.Step == journal.Step {
+		return fmt.Sprintf("%s %d (%s)", e.Step, i+1, e.State) // counted from 1, as -from does
+	}
+	return fmt.Sprintf("%s (%s)", e.Step, e.State)
 }
 
 // left says how many resources of a run are left, as far as that was asked.
