@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tfbake/tfbake/internal/clock"
@@ -20,6 +22,7 @@ type cleanupFlags struct {
 	all, orphans, dryRun bool
 	unlock, keepDir      bool
 	olderThan            time.Duration
+	ageSet               bool // -older-than was given, if as 0s
 	region, site         string
 }
 
@@ -31,7 +34,7 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	o.register(f, a.getenv)
 	f.BoolVar(&o.all, "all", false, "all runs here")
 	f.BoolVar(&o.orphans, "orphans", false, "ask the account for what bears a run's name and has no run directory here")
-	f.DurationVar(&o.olderThan, "older-than", 0, "with -all: only runs begun longer ago than this, such as 2h; with -orphans at least 1h unless set, for another machine may be baking")
+	f.DurationVar(&o.olderThan, "older-than", 0, "with -all: only runs begun longer ago than this, such as 2h; with -orphans 1h unless set, for another machine may be baking")
 	f.BoolVar(&o.unlock, "unlock", false, unlockUsage)
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be destroyed")
 	f.BoolVar(&o.local, "local", false, "look for runs without a directory in the simulated cloud")
@@ -46,26 +49,34 @@ func cmdCleanup(ctx context.Context, a *app, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	f.Visit(func(g *flag.Flag) { o.ageSet = o.ageSet || g.Name == "older-than" })
 	switch {
-	case len(names) == 0 && !o.all && !o.orphans, len(names) > 0 && (o.all || o.orphans):
-		f.Usage()
-		return failWith(exitUsage, errors.New("cleanup takes runs, or -all, or -orphans"))
+	case len(names) == 0 && !o.all && !o.orphans:
+		return f.misused(errors.New("cleanup is not told which runs: name them, or say -all or -orphans"))
+	case len(names) > 0 && o.all:
+		return f.misused(errors.New("cleanup takes runs or -all, not both"))
+	case len(names) > 0 && o.orphans:
+		return f.misused(errors.New("cleanup takes runs or -orphans, not both"))
 	case o.olderThan < 0:
 		return failWith(exitUsage, fmt.Errorf("-older-than %s: a time that is to have passed is not negative", o.olderThan))
-	case o.olderThan > 0 && len(names) > 0:
+	case o.ageSet && len(names) > 0:
 		return failWith(exitUsage, errors.New("-older-than goes with -all or -orphans: a run that is named is cleaned up whatever its age"))
 	}
 	c := &cleaner{app: a, cleanupFlags: o, doing: "cleanup"}
-	if o.orphans {
+	dirs, kept, err := a.runsToClean(ctx, names, o)
+	switch {
+	case err != nil:
+	case len(kept) > 0:
+		a.story.Info("%s may cost money: `tfbake cleanup %s`", count(len(kept), "kept run"), strings.Join(kept, " "))
+	case o.all && len(dirs) == 0:
+		a.story.Info("no run to clean up in %s", a.runsDir)
+	}
+	if o.orphans { // after what is told of the runs here, for its last line says what is left
 		c.note(c.cleanOrphans(ctx), exitLeftovers)
 	}
-	dirs, err := a.runsToClean(ctx, names, o)
 	if err != nil {
 		c.note(err, exitFailed)
 		return c.end()
-	}
-	if o.all && len(dirs) == 0 {
-		a.story.Info("no run to clean up in %s", a.runsDir)
 	}
 	c.several = o.orphans && len(dirs) > 0 || len(dirs) > 1
 	for _, dir := range dirs {
@@ -138,35 +149,37 @@ func isTaken(err error) bool {
 }
 
 // runsToClean returns the directories of the named runs, or of all that nobody works on and nobody wants to keep; for those
-// of other machines their ids.
-func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) ([]string, error) {
-	var dirs []string
+// of other machines their ids. kept are the ids of those that -all leaves alone though they are there.
+func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) (dirs, kept []string, err error) {
 	for _, n := range names {
 		dir, err := a.findRun(n)
 		if err != nil && (o.backend != "" || wholeID(n) != "") {
 			dir, err = n, nil // to be looked for in the backend, or in the cloud
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		dirs = append(dirs, dir)
 	}
 	if !o.all {
-		return dirs, nil
+		return dirs, nil, nil
 	}
 	recs, err := journal.List(a.runsDir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	there, err := a.sharedRuns(ctx, o.cloudFlags)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	kept := slices.DeleteFunc(slices.Clone(recs), func(r journal.Record) bool { return r.Status() != "kept" })
-	_, gone := a.elsewhere(ctx, kept, o.cloudFlags)
+	keptHere := slices.DeleteFunc(slices.Clone(recs), func(r journal.Record) bool { return r.Status() != "kept" })
+	_, gone := a.elsewhere(ctx, keptHere, o.cloudFlags)
 	for _, r := range withShared(recs, there) {
 		if why := leaveAlone(r.Record, o.olderThan, clock.Now(), slices.Contains(gone, r.Facts.RunID)); why != "" {
 			a.story.Info("run %s: %s", r.Facts.RunID, why)
+			if r.Status() == "kept" && !slices.Contains(gone, r.Facts.RunID) {
+				kept = append(kept, r.Facts.RunID)
+			}
 			continue
 		}
 		if r.Dir == "" {
@@ -174,7 +187,7 @@ func (a *app) runsToClean(ctx context.Context, names []string, o cleanupFlags) (
 		}
 		dirs = append(dirs, r.Dir)
 	}
-	return dirs, nil
+	return dirs, kept, nil
 }
 
 // leaveAlone says why cleanup -all leaves a run as it is, "" when it does not. gone: another machine has removed what was

@@ -32,6 +32,9 @@ func (c *cleaner) cleanGone(ctx context.Context, id string) error {
 	rec := journal.Record{Facts: journal.Facts{RunID: id, Name: config.RunName(id)}}
 	found, left, err := c.byName(ctx, rec)
 	switch {
+	case errors.Is(err, ncloud.ErrNoCredentials) && c.simulatedHere():
+		c.story.Say("there is nothing of run %s in the simulated cloud here, and there are no API keys to ask an account with: 0 resources left", id)
+		return nil
 	case c.dryRun || notAsked(err):
 		return err
 	case err == nil && found == 0:
@@ -44,8 +47,7 @@ func (c *cleaner) cleanGone(ctx context.Context, id string) error {
 // byName removes all that bears a run's name, where it was made not being known: in the simulated cloud here, or else in the
 // account, on both platforms, in every region. found is how much there was. With -dry-run it only prints it.
 func (c *cleaner) byName(ctx context.Context, rec journal.Record) (found int, left []string, err error) {
-	_, notHere := os.Stat(filepath.Join(c.localDir(), "state.json"))
-	if c.local || notHere == nil {
+	if c.local || c.simulatedHere() {
 		t, err := c.simulation(ctx, c.localDir())
 		if err != nil {
 			return 0, nil, err
@@ -60,6 +62,12 @@ func (c *cleaner) byName(ctx context.Context, rec journal.Record) (found int, le
 		err = fmt.Errorf("%w; or say -local, if it was a run of -local", err)
 	}
 	return found, left, err
+}
+
+// simulatedHere tells whether there is a simulated cloud here that something was made in.
+func (c *cleaner) simulatedHere() bool {
+	_, err := os.Stat(filepath.Join(c.localDir(), "state.json"))
+	return err == nil
 }
 
 func (c *cleaner) byNameIn(ctx context.Context, t *target, rec journal.Record) (found int, left []string, err error) {
@@ -213,7 +221,7 @@ func (c *cleaner) cleanOrphans(ctx context.Context) (err error) {
 		known[r.Facts.Name] = true
 	}
 	age := c.olderThan
-	if age == 0 {
+	if !c.ageSet {
 		age = orphanAge
 	}
 	// All of a run is looked at before it is taken for dead: its login key is to be seen from regions where it does nothing.
@@ -252,8 +260,8 @@ func (c *cleaner) cleanOrphans(ctx context.Context) (err error) {
 			young++
 			continue
 		}
-		if made := madeAt(name, all); client.Now().Sub(made) < age {
-			c.story.Info("%s (%s): at work less than %s ago, maybe another machine's", name, runs[name][0].place, age)
+		if made := madeAt(name, all); age > 0 && client.Now().Sub(made) < age {
+			c.story.Info("%s (%s): at work less than %s ago, maybe another machine's: see -older-than", name, runs[name][0].place, age)
 			young++
 			continue
 		}

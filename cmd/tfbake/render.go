@@ -24,8 +24,7 @@ func cmdRender(ctx context.Context, a *app, args []string) (err error) {
 		return err
 	}
 	if *out == "" {
-		f.Usage()
-		return failWith(exitUsage, errors.New("render needs -o DIR"))
+		return f.misused(errors.New("render needs -o DIR, the directory to write to"))
 	}
 	if err := mustBeEmpty(*out); err != nil {
 		return failWith(exitUsage, err)
